@@ -1,0 +1,215 @@
+//! One directory of a pool: what lies in it, and how a file in it is opened.
+//!
+//! Owns the listing, which is the truth about what there is, and the caution with which a name that
+//! any worker may have planted is opened (`spec/merge.md`, chapter 1). Knows no dialect.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::report::{Damage, DamageReason};
+
+/// A directory that is being watched over.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    handle: File,
+    identity: FileIdentity,
+}
+
+/// What tells two files apart, whatever their names.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct FileIdentity {
+    device: u64,
+    inode: u64,
+    /// Since an inode is used again at once; `None` where the file system does not tell.
+    born: Option<SystemTime>,
+}
+
+impl FileIdentity {
+    pub(crate) fn of(metadata: &std::fs::Metadata) -> FileIdentity {
+        FileIdentity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born: metadata.created().ok(),
+        }
+    }
+
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
+    }
+}
+
+/// A name, and the inode that the directory says it leads to.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: OsString,
+    pub(crate) inode: u64,
+}
+
+/// What a look at a directory found.
+#[derive(Debug)]
+pub(crate) enum Listing {
+    /// These names, in order.
+    Names(Vec<Entry>),
+    /// Another directory has taken the place of the one that was known, with these names.
+    Replaced(Vec<Entry>),
+}
+
+impl Directory {
+    pub(crate) fn new(path: PathBuf) -> Directory {
+        Directory { path, open: None }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `[merge.directory.listing]`: every name that a pool's file may have.
+    ///
+    /// # Errors
+    ///
+    /// When the directory is not there or cannot be read. What was known of it stays known.
+    pub(crate) fn list(&mut self) -> io::Result<Listing> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
+        let metadata = handle.metadata()?;
+        let identity = FileIdentity::of(&metadata);
+        let was = self.open.as_ref().map(|open| open.identity);
+        let names = names(&handle)?;
+        self.open = Some(Open { handle, identity });
+        // [merge.directory.replaced]
+        if was.is_some_and(|was| was != identity) {
+            Ok(Listing::Replaced(names))
+        } else {
+            Ok(Listing::Names(names))
+        }
+    }
+
+    /// `[merge.file.open]`: opens a file of the directory, and nothing but a regular file with one
+    /// name, without waiting and without following a link.
+    ///
+    /// # Errors
+    ///
+    /// [`Damage`] for anything else; `None` for what is gone.
+    pub(crate) fn open(&self, name: &OsString) -> Result<Option<File>, Damage> {
+        match &self.open {
+            Some(open) => examine(open_beneath(&open.handle, name)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// `[merge.file.open]`, for a file that a person has named, by whatever path.
+///
+/// # Errors
+///
+/// [`Damage`] for anything but a regular file with one name; `None` for what is not there.
+pub(crate) fn open_path(path: &Path) -> Result<Option<File>, Damage> {
+    let opened = rustix::fs::open(path, FLAGS, Mode::empty());
+    examine(opened.map(File::from))
+}
+
+/// The file that was opened, if it is one that can be read.
+fn examine(opened: Result<File, Errno>) -> Result<Option<File>, Damage> {
+    let damage = |reason, detail: &str| {
+        let detail = detail.to_owned();
+        Err(Damage { reason, detail })
+    };
+    let file = match opened {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => {
+            return damage(
+                DamageReason::NotAFile,
+                "it is a symbolic link, which is not followed",
+            );
+        }
+        Err(Errno::NXIO) => return damage(DamageReason::NotAFile, "it is a socket"),
+        Err(Errno::XDEV) => {
+            return damage(DamageReason::NotAFile, "it is mounted from elsewhere");
+        }
+        Err(Errno::AGAIN) => {
+            return damage(
+                DamageReason::Unreadable,
+                "another process holds a lease on it",
+            );
+        }
+        Err(error) => {
+            let detail = format!("failed to open it: {}", io::Error::from(error));
+            return damage(DamageReason::Unreadable, &detail);
+        }
+    };
+    let metadata = match file.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return damage(
+                DamageReason::Unreadable,
+                &format!("failed to look at it: {error}"),
+            );
+        }
+    };
+    if metadata.is_dir() {
+        return damage(DamageReason::NotAFile, "it is a directory");
+    }
+    if !metadata.is_file() {
+        return damage(DamageReason::NotAFile, "it is a pipe or a device");
+    }
+    if metadata.nlink() > 1 {
+        return damage(
+            DamageReason::NotAFile,
+            "it has a second name, and would count twice",
+        );
+    }
+    Ok(Some(file))
+}
+
+fn names(handle: &File) -> io::Result<Vec<Entry>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(handle)? {
+        let entry = entry?;
+        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
+        if crate::dialect::is_candidate(name) {
+            names.push(Entry {
+                name: name.to_owned(),
+                inode: entry.ino(),
+            });
+        }
+    }
+    names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
+    Ok(names)
+}
+
+/// Neither a link nor a pipe nor a lease makes us wait or leads us elsewhere.
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY)
+    .union(OFlags::CLOEXEC);
+
+fn open_beneath(directory: &File, name: &OsString) -> Result<File, Errno> {
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    let opened = match rustix::fs::openat2(directory, name, FLAGS, Mode::empty(), resolve) {
+        // A kernel before 5.6, or a sandbox that does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            rustix::fs::openat(directory, name, FLAGS, Mode::empty())
+        }
+        outcome => outcome,
+    };
+    opened.map(File::from)
+}

@@ -1,0 +1,276 @@
+//! What a pass found beside the values: the files and what state each is in, and what did not
+//! agree.
+//!
+//! Owns the words in which trouble is told. Knows no metric values.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::model::{MetricType, Mode};
+
+/// Whether the process that writes a file still runs.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Liveness {
+    /// The kernel says that it runs.
+    Live,
+    /// The kernel says that it is gone.
+    Dead,
+    /// Nothing proves either; counts as live.
+    Unknown,
+}
+
+impl Liveness {
+    /// The word for it in labels and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Liveness::Live => "live",
+            Liveness::Dead => "dead",
+            Liveness::Unknown => "unknown",
+        }
+    }
+}
+
+/// The format in which a file is written.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// prometheus_client 0.18 to 0.26, multiprocess mode.
+    Python,
+    /// headcount's own.
+    Store,
+}
+
+impl Dialect {
+    /// The word for it in labels and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::Python => "python",
+            Dialect::Store => "store",
+        }
+    }
+}
+
+/// One file of a pool's directory, as the last pass found it.
+#[derive(Clone, Debug)]
+pub struct FileReport {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its format; `None` where its content does not tell.
+    pub dialect: Option<Dialect>,
+    /// How it fares.
+    pub state: FileState,
+    /// Whose it is: files with the same worker were written by one process.
+    pub worker: Option<Worker>,
+    /// Whether its worker runs.
+    pub liveness: Liveness,
+    /// Its size, in bytes; zero where it could not be looked at.
+    pub bytes: u64,
+    /// How many series it holds.
+    pub series: usize,
+    /// How many series its worker counts in memory alone, for want of room in the file.
+    pub refused: u64,
+}
+
+/// How a file fares.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum FileState {
+    /// Read to the end.
+    Good,
+    /// Created, and nothing written yet.
+    Empty,
+    /// Set aside: written before the machine last started.
+    EarlierBoot,
+    /// Set aside: not to be read, or not all of it. What was read of it before stays in the sums.
+    Damaged(Damage),
+}
+
+impl FileState {
+    /// The word for it in labels and messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FileState::Good => "good",
+            FileState::Empty => "empty",
+            FileState::EarlierBoot => "earlier_boot",
+            FileState::Damaged(_) => "damaged",
+        }
+    }
+}
+
+/// The process that wrote a file.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Worker {
+    /// What tells it apart: the incarnation of a store, in hexadecimal, or the identifier in the
+    /// file name of a peer, which is a pid unless the application chose another.
+    pub id: Arc<str>,
+    /// The value of the label `pid` where a series belongs to one worker.
+    pub pid: Arc<str>,
+    /// When it began, in nanoseconds since 1970; zero where the file does not say.
+    pub started: u64,
+}
+
+/// What is wrong with a file, told for a person.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Damage {
+    /// The kind, for a label.
+    pub reason: DamageReason,
+    /// What was found, where, and what was expected.
+    pub detail: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.reason.name(), self.detail)
+    }
+}
+
+impl std::error::Error for Damage {}
+
+/// The kinds of damage.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum DamageReason {
+    /// Its content is in no format that is read here.
+    Foreign,
+    /// Structure, names or text inside are wrong.
+    Malformed,
+    /// Not a regular file with one name: a directory, a pipe, a link.
+    NotAFile,
+    /// A field is larger than any worker makes it.
+    TooLarge,
+    /// The end of what the file says it holds does not parse; it is tried again.
+    TornTail,
+    /// It ends before what it says it holds.
+    Truncated,
+    /// The operating system refuses to open or read it.
+    Unreadable,
+    /// A store of a version that this release does not know.
+    Version,
+}
+
+impl DamageReason {
+    /// The word for it in labels and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            DamageReason::Foreign => "foreign",
+            DamageReason::Malformed => "malformed",
+            DamageReason::NotAFile => "not_a_file",
+            DamageReason::TooLarge => "too_large",
+            DamageReason::TornTail => "torn_tail",
+            DamageReason::Truncated => "truncated",
+            DamageReason::Unreadable => "unreadable",
+            DamageReason::Version => "version",
+        }
+    }
+}
+
+/// Workers that do not agree about a family; resolved by the rules of `spec/merge.md`.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// Two help texts; the first is served.
+    Help {
+        /// The family's name.
+        family: Arc<str>,
+        /// The help text that is served.
+        served: Arc<str>,
+        /// One that is not.
+        other: Arc<str>,
+    },
+    /// Two modes of one gauge; the first is used for every worker.
+    Mode {
+        /// The family's name.
+        family: Arc<str>,
+        /// The mode that is used.
+        served: Mode,
+        /// One that is not.
+        other: Mode,
+    },
+    /// Two families that want one name; the first is served and the second left out.
+    Name {
+        /// The name of the family that is served.
+        family: Arc<str>,
+        /// Its type.
+        served: MetricType,
+        /// The name of the family that is left out.
+        other_family: Arc<str>,
+        /// The type of the family that is left out.
+        other: MetricType,
+    },
+    /// State sets with different states; served with the union of their names.
+    States {
+        /// The family's name.
+        family: Arc<str>,
+    },
+    /// Two units; the first is served.
+    Unit {
+        /// The family's name.
+        family: Arc<str>,
+        /// The unit that is served.
+        served: Arc<str>,
+        /// One that is not.
+        other: Arc<str>,
+    },
+    /// Histograms with different buckets; served with the union of their bounds.
+    Buckets {
+        /// The family's name.
+        family: Arc<str>,
+    },
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conflict::Help {
+                family,
+                served,
+                other,
+            } => {
+                write!(
+                    formatter,
+                    "{family} has two help texts: {served:?} is served, {other:?} is not"
+                )
+            }
+            Conflict::Mode {
+                family,
+                served,
+                other,
+            } => write!(
+                formatter,
+                "{family} has two multiprocess modes: {served} is used for all workers, {other} is not"
+            ),
+            Conflict::Name {
+                family,
+                served,
+                other_family,
+                other,
+            } => write!(
+                formatter,
+                "{served} {family} and {other} {other_family} want one name: the {other} is left out"
+            ),
+            Conflict::States { family } => {
+                write!(
+                    formatter,
+                    "{family} has different states in different workers: their union is served"
+                )
+            }
+            Conflict::Unit {
+                family,
+                served,
+                other,
+            } => {
+                write!(
+                    formatter,
+                    "{family} has two units: {served:?} is served, {other:?} is not"
+                )
+            }
+            Conflict::Buckets { family } => {
+                write!(
+                    formatter,
+                    "{family} has different buckets in different workers: their union is served"
+                )
+            }
+        }
+    }
+}
