@@ -1,0 +1,27 @@
+//! What only real processes can show of a writer: forks, kills and full disks.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
+
+mod directory;
+mod fork;
+mod full_disk;
+mod kill;
+mod lean;
+mod support;
+mod threads;
+
+/// Not a test by itself: what the others start as processes of their own. It does nothing unless
+/// one of them gives it a part.
+#[test]
+fn an_actor_acts_the_part_that_it_is_given() {
+    match support::actor::part().as_deref() {
+        None => {}
+        Some("clerk") => fork::clerk(),
+        Some("family") => fork::family(),
+        Some("outlived") => fork::outlived(),
+        Some("storm") => kill::storm(),
+        Some("limited") => full_disk::limited(),
+        Some("stranger") => directory::stranger(),
+        Some(other) => panic!("there is no part {other}"),
+    }
+}
