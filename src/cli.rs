@@ -1,0 +1,340 @@
+//! The command line, which is the manual too.
+//!
+//! Owns every flag, its default, its environment variable and its help. Knows nothing of what a
+//! command does with them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::serve::listen::ListenAddress;
+use crate::serve::telemetry_path::TelemetryPath;
+
+/// One set of Prometheus metrics for a whole pool of worker processes.
+#[derive(Debug, Parser)]
+#[command(name = "headcount", version, max_term_width = 100)]
+#[command(after_help = EXAMPLES, long_about = ABOUT, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) logs: LogOptions,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start a small pool of real worker processes, and the sidecar beside it
+    #[command(long_about = DEMO)]
+    Demo(WebOptions),
+    /// Serve the merged metrics of the pools in one or more directories
+    #[command(long_about = SERVE, after_help = SERVE_EXAMPLE)]
+    Serve(ServeOptions),
+    /// Start a command in a fresh directory and serve its pool until it ends
+    #[command(long_about = RUN, after_help = RUN_EXAMPLE)]
+    Run(RunOptions),
+    /// Print the merged metrics once, on standard output
+    #[command(long_about = COLLECT, after_help = COLLECT_EXAMPLE)]
+    Collect(CollectOptions),
+    /// Show what one file holds, as annotated text
+    #[command(long_about = INSPECT, after_help = INSPECT_EXAMPLE)]
+    Inspect(InspectOptions),
+    /// Tell what is wrong in a directory, worst first
+    #[command(long_about = CHECK, after_help = CHECK_EXAMPLE)]
+    Check(DirectoryOptions),
+    #[command(hide = true)]
+    DemoWorker(DemoWorkerOptions),
+    #[command(hide = true)]
+    GiveTerminal(GiveTerminalOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogOptions {
+    /// The least severe messages to log [default: info for serve and run, warn for the others]
+    #[arg(
+        id = "log.level",
+        long = "log.level",
+        global = true,
+        env = "HEADCOUNT_LOG_LEVEL",
+        value_name = "LEVEL"
+    )]
+    #[arg(hide_env_values = true, help_heading = "Logs")]
+    pub(crate) level: Option<LogLevel>,
+    /// How log messages are written, on standard error
+    #[arg(
+        id = "log.format",
+        long = "log.format",
+        global = true,
+        env = "HEADCOUNT_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
+    #[arg(
+        hide_env_values = true,
+        help_heading = "Logs",
+        default_value = "logfmt"
+    )]
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct WebOptions {
+    /// Where to listen: HOST:PORT, or :PORT for every interface
+    #[arg(
+        long = "web.listen-address",
+        env = "HEADCOUNT_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS"
+    )]
+    #[arg(
+        hide_env_values = true,
+        help_heading = "Web",
+        default_value = "127.0.0.1:14323"
+    )]
+    pub(crate) listen_address: ListenAddress,
+    /// The path of the metrics; those of headcount alone are at this path with /self after it
+    #[arg(
+        long = "web.telemetry-path",
+        env = "HEADCOUNT_WEB_TELEMETRY_PATH",
+        value_name = "PATH"
+    )]
+    #[arg(
+        hide_env_values = true,
+        help_heading = "Web",
+        default_value = "/metrics"
+    )]
+    pub(crate) telemetry_path: TelemetryPath,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DirectoryOptions {
+    /// Where the workers write; without one, $HEADCOUNT_DIR, then $PROMETHEUS_MULTIPROC_DIR
+    #[arg(value_name = "DIR")]
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    #[command(flatten)]
+    pub(crate) directories: DirectoryOptions,
+    #[command(flatten)]
+    pub(crate) web: WebOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) web: WebOptions,
+    /// The command and its arguments, after --
+    #[arg(value_name = "CMD", required = true, last = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CollectOptions {
+    #[command(flatten)]
+    pub(crate) directories: DirectoryOptions,
+    /// How to print the metrics
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: CollectFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum CollectFormat {
+    /// The Prometheus text format, version 0.0.4
+    Text,
+    /// OpenMetrics, version 1.0
+    Openmetrics,
+    /// One JSON document, for scripts
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectOptions {
+    /// A store, or a file of another client
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoWorkerOptions {
+    /// Which place in the pool the worker takes.
+    #[arg(long)]
+    pub(crate) slot: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GiveTerminalOptions {
+    /// The process group that gets it.
+    #[arg(long)]
+    pub(crate) to: i32,
+}
+
+const ABOUT: &str = "\
+One set of Prometheus metrics for a whole pool of worker processes.
+
+Each worker of a pool (gunicorn, uvicorn, Celery, a Rust pre-fork server) keeps its metrics in a \
+file of its own, in a directory that all share. headcount reads that directory, merges the files \
+and serves one exposition. No worker is asked anything, and what a killed worker counted stays.";
+
+const EXAMPLES: &str = "\
+Examples:
+  headcount demo
+  headcount serve /dev/shm/metrics
+  headcount run -- gunicorn --workers 4 app:app
+  headcount collect /dev/shm/metrics | grep requests
+
+`headcount COMMAND --help` says more about each command.";
+
+const DEMO: &str = "\
+Start a small pool of real worker processes, and the sidecar beside it.
+
+Four workers count what they do. Now and then one of them is killed with SIGKILL and replaced, so \
+that you can watch the totals go on. Ctrl-C ends it all and leaves nothing behind.";
+
+const SERVE: &str = "\
+Serve the merged metrics of the pools in one or more directories.
+
+Start it with the directory that the workers have in HEADCOUNT_DIR (headcount-writer) or \
+PROMETHEUS_MULTIPROC_DIR (Python's prometheus_client in multiprocess mode); with the same variable \
+in its own environment it needs no argument. It must be allowed to read the files: run it as the \
+workers' user. The directory may appear later, and may be replaced when the pool restarts. Best is \
+a tmpfs, such as /dev/shm; a network file system is refused.
+
+Paths:
+  /metrics       the pool, and headcount's own metrics where no name of the pool's clashes
+  /metrics/self  headcount's own metrics
+  /-/healthy     200 as long as the process answers
+  /-/ready       200 once every directory has been read
+  /              a page for people
+
+SIGTERM and SIGINT end it once the scrapes in flight are answered, after 10 s at the latest; a \
+second signal ends it at once.";
+
+const SERVE_EXAMPLE: &str = "\
+Example:
+  PROMETHEUS_MULTIPROC_DIR=/dev/shm/metrics headcount serve --web.listen-address :14323";
+
+const RUN: &str = "\
+Start a command in a fresh directory and serve its pool until it ends.
+
+Makes a directory (on /dev/shm where that has room, else in the temporary directory), names it to \
+the command in HEADCOUNT_DIR and PROMETHEUS_MULTIPROC_DIR, and serves its metrics as `headcount \
+serve` does. When the command ends the directory is removed, and headcount ends with the same exit \
+code: 128 and the number of the signal where one killed it, 127 where there is no such command, \
+126 where it cannot be executed, 2 where headcount itself cannot start.
+
+SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to the command. As \
+process 1 of a container it reaps the processes that nobody waits for.
+
+Only the user who starts it may read the directory: a command that changes to another user needs \
+a directory of its own, and `headcount serve`.";
+
+const RUN_EXAMPLE: &str = "\
+Example:
+  headcount run --web.listen-address :14323 -- gunicorn --workers 4 app:app";
+
+const COLLECT: &str = "\
+Print the merged metrics once, on standard output.
+
+Prints what the pool counts, without headcount's own metrics. A file that cannot be read is named \
+on standard error, and everything else is printed.";
+
+const COLLECT_EXAMPLE: &str = "\
+Example:
+  headcount collect --format openmetrics /dev/shm/metrics";
+
+const INSPECT: &str = "\
+Show what one file holds, as annotated text.
+
+Reads stores of headcount-writer and files of the other clients that headcount knows, damaged ones \
+too.";
+
+const INSPECT_EXAMPLE: &str = "\
+Example:
+  headcount inspect /dev/shm/metrics/counter_4711.db";
+
+const CHECK: &str = "\
+Tell what is wrong in a directory, worst first.
+
+Looks for directories that cannot be read or lie on a network file system, for damaged files, and \
+for workers that do not agree about a metric, and says what to do about each. The exit code is 0 \
+where all is well, 1 with findings, 2 where it could not look.";
+
+const CHECK_EXAMPLE: &str = "\
+Example:
+  headcount check /dev/shm/metrics";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from([&["headcount"], arguments].concat())
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_two_dashes_belongs_to_the_command() {
+        let parsed = parse(&["run", "--", "gunicorn", "--log.level", "debug"]).unwrap();
+        let Command::Run(options) = parsed.command else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(options.command, ["gunicorn", "--log.level", "debug"]);
+        assert!(parsed.logs.level.is_none());
+        assert!(parse(&["run"]).is_err());
+    }
+
+    #[test]
+    fn the_format_of_an_exposition_is_not_that_of_the_log() {
+        let parsed = parse(&["collect", "--format", "json", "--log.format", "json"]).unwrap();
+        let Command::Collect(options) = parsed.command else {
+            panic!("{parsed:?}")
+        };
+        assert!(matches!(options.format, CollectFormat::Json));
+        assert!(matches!(parsed.logs.format, LogFormat::Json));
+    }
+
+    #[test]
+    fn flags_of_the_log_stand_before_or_after_the_command() {
+        for arguments in [
+            ["--log.level", "debug", "serve"],
+            ["serve", "--log.level", "debug"],
+        ] {
+            assert!(matches!(
+                parse(&arguments).unwrap().logs.level,
+                Some(LogLevel::Debug)
+            ));
+        }
+    }
+
+    #[test]
+    fn an_address_or_path_that_cannot_be_is_refused() {
+        for (flag, value) in [
+            ("--web.listen-address", "14323"),
+            ("--web.listen-address", "localhost:http"),
+            ("--web.telemetry-path", "metrics"),
+            ("--web.telemetry-path", "/-/ready"),
+        ] {
+            assert!(parse(&["serve", flag, value]).is_err(), "{flag} {value}");
+        }
+    }
+}

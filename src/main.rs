@@ -1,0 +1,7 @@
+//! The command `headcount`: see the library of the same name.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headcount::main()
+}

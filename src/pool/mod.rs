@@ -1,0 +1,162 @@
+//! The running pool: a collector, asked by one scrape at a time.
+//!
+//! Owns the order in which passes happen, what is said of them in the log, and headcount's own
+//! metrics. Knows nothing of HTTP, and never how a file is read or merged.
+
+mod clash;
+mod journal;
+mod liveness;
+mod self_metrics;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use headcount_collect::collector::{Collection, Collector};
+use headcount_collect::model::Family;
+use headcount_format::identity::BootId;
+use tokio::sync::Mutex;
+use tokio::task::{JoinError, spawn_blocking};
+
+use journal::Journal;
+
+use crate::limits;
+
+pub(crate) use self_metrics::{Census, count_workers};
+
+/// The pool of some directories.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    directories: Vec<PathBuf>,
+    /// An asynchronous lock, so that scrapes that wait for it hold no thread.
+    passes: Arc<Mutex<Passes>>,
+    ready: Arc<AtomicBool>,
+}
+
+/// What one pass found.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    /// The families, files, conflicts and directories.
+    pub(crate) collection: Collection,
+    /// How long the merge took.
+    pub(crate) duration: Duration,
+}
+
+/// A collector for `directories`, and one pass over it.
+pub(crate) fn collect_once(directories: &[PathBuf]) -> Collection {
+    Passes::new(directories).pass().collection
+}
+
+impl Pool {
+    /// The pool of `directories`, none of which has been looked at yet.
+    pub(crate) fn new(directories: Vec<PathBuf>) -> Pool {
+        let passes = Arc::new(Mutex::new(Passes::new(&directories)));
+        Pool {
+            directories,
+            passes,
+            ready: Arc::default(),
+        }
+    }
+
+    /// Where the workers write.
+    pub(crate) fn directories(&self) -> &[PathBuf] {
+        &self.directories
+    }
+
+    /// Whether every directory has been read, once at least.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Compares the listing of each directory with what is known. While a directory has never been
+    /// read this is a whole pass, which tells whether it can be by now.
+    ///
+    /// # Errors
+    ///
+    /// When the pass panicked, or the runtime ends.
+    pub(crate) async fn sync(&self) -> Result<(), JoinError> {
+        if !self.is_ready() {
+            return self.scrape(drop).await;
+        }
+        let mut passes = Arc::clone(&self.passes).lock_owned().await;
+        spawn_blocking(move || passes.collector.sync()).await
+    }
+
+    /// Reads every value, merges them, and hands the outcome to `then`, on a thread that may take
+    /// its time.
+    ///
+    /// # Errors
+    ///
+    /// When the pass or `then` panicked, or the runtime ends.
+    pub(crate) async fn scrape<T: Send + 'static>(
+        &self,
+        then: impl FnOnce(Pass) -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let mut passes = Arc::clone(&self.passes).lock_owned().await;
+        let ready = Arc::clone(&self.ready);
+        spawn_blocking(move || {
+            let pass = passes.pass();
+            if pass
+                .collection
+                .directories
+                .iter()
+                .all(|directory| directory.error.is_none())
+            {
+                ready.store(true, Ordering::Relaxed);
+            }
+            passes.journal.tell(&pass.collection);
+            // The next pass need not wait until this one is written out.
+            drop(passes);
+            then(pass)
+        })
+        .await
+    }
+}
+
+impl Pass {
+    /// headcount's own families, about this pass.
+    pub(crate) fn own_families(&self) -> Vec<Family> {
+        self_metrics::families(&self.collection, self.duration)
+    }
+
+    /// The pool's families, and with them each of headcount's own whose names the pool leaves free.
+    pub(crate) fn all_families(self) -> Vec<Family> {
+        let mut own = self.own_families();
+        let mut families = self.collection.families;
+        own.retain(|family| !clash::claims_a_name_of(family, &families));
+        families.append(&mut own);
+        families.sort_by(|left, right| left.name.cmp(&right.name));
+        families
+    }
+}
+
+#[derive(Debug)]
+struct Passes {
+    collector: Collector,
+    journal: Journal,
+}
+
+impl Passes {
+    fn new(directories: &[impl AsRef<Path>]) -> Passes {
+        let mut collector = Collector::new();
+        collector.set_boot(BootId::current());
+        collector.set_descriptors(limits::descriptors_for_files());
+        for directory in directories {
+            collector.add_directory(directory.as_ref());
+        }
+        Passes {
+            collector,
+            journal: Journal::default(),
+        }
+    }
+
+    fn pass(&mut self) -> Pass {
+        let start = Instant::now();
+        let collection = self.collector.collect(liveness::of);
+        Pass {
+            collection,
+            duration: start.elapsed(),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! headcount's own metrics: what a pass tells about the pool itself.
+//!
+//! Owns their names, help and labels. All are gauges that describe one pass, so that nothing is
+//! consumed by reading and two scrapers see the same.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use headcount_collect::collector::Collection;
+use headcount_collect::model::{Family, Labels, MetricType, Series, Value};
+use headcount_collect::report::{DamageReason, Dialect, FileReport, FileState, Liveness, Worker};
+
+/// How many workers a pass found, by whether they run.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Census {
+    pub(crate) dead: usize,
+    pub(crate) live: usize,
+    pub(crate) unknown: usize,
+}
+
+/// Counts the workers behind the files of `collection`; one with several files counts once.
+pub(crate) fn count_workers(collection: &Collection) -> Census {
+    let mut workers: HashMap<&Worker, Liveness> = HashMap::new();
+    for file in &collection.files {
+        // What holds nothing proves no worker.
+        if let Some(worker) = file.worker.as_ref().filter(|_| is_written(file)) {
+            let liveness = workers.entry(worker).or_insert(file.liveness);
+            *liveness = livelier(*liveness, file.liveness);
+        }
+    }
+    let mut census = Census::default();
+    for liveness in workers.into_values() {
+        match liveness {
+            Liveness::Dead => census.dead += 1,
+            Liveness::Live => census.live += 1,
+            Liveness::Unknown => census.unknown += 1,
+        }
+    }
+    census
+}
+
+fn is_written(file: &FileReport) -> bool {
+    file.series > 0 || matches!(file.state, FileState::Good | FileState::Empty)
+}
+
+/// The families, ordered by name.
+pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Family> {
+    let bad_files = by_reason(collection);
+    let workers = count_workers(collection);
+    let series: usize = collection
+        .families
+        .iter()
+        .map(|family| family.series.len())
+        .sum();
+    let refused: u64 = collection.files.iter().map(|file| file.refused).sum();
+    let bytes = collection.directories.iter().map(|directory| {
+        let files = collection.files.iter();
+        let inside = files.filter(|file| file.path.parent() == Some(&*directory.path));
+        let bytes: u64 = inside.map(|file| file.bytes).sum();
+        (
+            vec![("directory", directory.path.to_string_lossy().into_owned())],
+            bytes as f64,
+        )
+    });
+    let up = collection.directories.iter().map(|directory| {
+        let labels = vec![("directory", directory.path.to_string_lossy().into_owned())];
+        (labels, f64::from(u8::from(directory.error.is_none())))
+    });
+    let build = [
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("os", std::env::consts::OS.to_owned()),
+        ("arch", std::env::consts::ARCH.to_owned()),
+    ];
+    vec![
+        gauge(
+            "headcount_bad_files",
+            "Files that are set aside, by what is wrong with them.",
+            bad_files
+                .into_iter()
+                .map(|(reason, count)| (vec![("reason", reason.to_owned())], count as f64)),
+        ),
+        gauge(
+            "headcount_build_info",
+            "A constant 1; the labels tell which headcount this is.",
+            [(build.to_vec(), 1.0)],
+        ),
+        gauge(
+            "headcount_conflicts",
+            "Disagreements between workers about a metric's type, help, unit, mode or buckets.",
+            [(Vec::new(), collection.conflicts.len() as f64)],
+        ),
+        gauge(
+            "headcount_directories_up",
+            "Whether the directory can be read: 1 or 0.",
+            up,
+        ),
+        gauge(
+            "headcount_directory_bytes",
+            "Size of all files of the pool in the directory.",
+            bytes,
+        ),
+        gauge(
+            "headcount_files",
+            "Files in the pool's directories, by the client that wrote them and by state.",
+            by_dialect_and_state(collection)
+                .into_iter()
+                .map(|((dialect, state), count)| {
+                    (
+                        vec![("dialect", dialect.to_owned()), ("state", state.to_owned())],
+                        count as f64,
+                    )
+                }),
+        ),
+        gauge(
+            "headcount_refused_series",
+            "Series that a worker counts in its memory alone, for want of room in its file.",
+            [(Vec::new(), refused as f64)],
+        ),
+        gauge(
+            "headcount_scrape_duration_seconds",
+            "Time that the merge for this scrape took.",
+            [(Vec::new(), duration.as_secs_f64())],
+        ),
+        gauge(
+            "headcount_series",
+            "Series of the pool after the merge.",
+            [(Vec::new(), series as f64)],
+        ),
+        gauge(
+            "headcount_workers",
+            "Worker processes whose files are here, by whether they still run.",
+            [
+                ("dead", workers.dead),
+                ("live", workers.live),
+                ("unknown", workers.unknown),
+            ]
+            .map(|(state, count)| (vec![("state", state.to_owned())], count as f64)),
+        ),
+    ]
+}
+
+/// A worker runs if any of its files says so, and is dead only if all do.
+fn livelier(one: Liveness, other: Liveness) -> Liveness {
+    match (one, other) {
+        (Liveness::Live, _) | (_, Liveness::Live) => Liveness::Live,
+        (Liveness::Unknown, _) | (_, Liveness::Unknown) => Liveness::Unknown,
+        (Liveness::Dead, Liveness::Dead) => Liveness::Dead,
+    }
+}
+
+/// Every reason is there from the first scrape, so that a rule sees 0 turn to 1.
+fn by_reason(collection: &Collection) -> BTreeMap<&'static str, usize> {
+    let mut counts: BTreeMap<_, _> = REASONS.map(|reason| (reason.name(), 0)).into();
+    for file in &collection.files {
+        if let FileState::Damaged(damage) = &file.state {
+            *counts.entry(damage.reason.name()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn by_dialect_and_state(collection: &Collection) -> BTreeMap<(&'static str, &'static str), usize> {
+    let states = [FileState::Good, FileState::Empty, FileState::EarlierBoot];
+    let states = states.iter().map(FileState::name).chain([DAMAGED]);
+    let dialects = [Dialect::Python.name(), Dialect::Store.name(), NO_DIALECT];
+    let pairs = states.flat_map(|state| dialects.map(|dialect| ((dialect, state), 0)));
+    let mut counts: BTreeMap<_, _> = pairs.collect();
+    for file in &collection.files {
+        let dialect = file.dialect.map_or(NO_DIALECT, Dialect::name);
+        *counts.entry((dialect, file.state.name())).or_default() += 1;
+    }
+    counts
+}
+
+fn gauge(
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (Vec<(&'static str, String)>, f64)>,
+) -> Family {
+    let series = values.into_iter().map(|(labels, value)| Series {
+        labels: Arc::new(Labels::new(
+            labels
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into_boxed_str())),
+        )),
+        value: Value::Gauge(value),
+        created: None,
+    });
+    let mut series: Vec<Series> = series.collect();
+    series.sort_by(|left, right| left.labels.cmp(&right.labels));
+    // Two directories whose names differ only in what is no UTF-8 look the same.
+    series.dedup_by(|later, earlier| later.labels == earlier.labels);
+    Family {
+        name: name.into(),
+        help: help.into(),
+        unit: "".into(),
+        metric_type: MetricType::Gauge,
+        series,
+    }
+}
+
+/// The dialect of a file whose content does not tell.
+const NO_DIALECT: &str = "unknown";
+
+/// [`FileState::Damaged`] by its name.
+const DAMAGED: &str = "damaged";
+
+const REASONS: [DamageReason; 8] = [
+    DamageReason::Foreign,
+    DamageReason::Malformed,
+    DamageReason::NotAFile,
+    DamageReason::TooLarge,
+    DamageReason::TornTail,
+    DamageReason::Truncated,
+    DamageReason::Unreadable,
+    DamageReason::Version,
+];
+
+#[cfg(test)]
+mod tests {
+    use headcount_collect::collector::DirectoryReport;
+    use headcount_collect::report::{Damage, FileReport};
+
+    use super::*;
+
+    fn file(id: &str, liveness: Liveness, state: FileState) -> FileReport {
+        FileReport {
+            path: format!("/pool/{id}").into(),
+            dialect: Some(Dialect::Store),
+            state,
+            worker: Some(Worker {
+                id: id.into(),
+                pid: "1".into(),
+                started: 0,
+            }),
+            liveness,
+            bytes: 4096,
+            series: 1,
+            refused: 0,
+        }
+    }
+
+    fn collection(files: Vec<FileReport>) -> Collection {
+        let directory = DirectoryReport {
+            path: "/pool".into(),
+            error: None,
+            replaced: 0,
+        };
+        Collection {
+            families: Vec::new(),
+            files,
+            conflicts: Vec::new(),
+            directories: vec![directory],
+        }
+    }
+
+    fn value(families: &[Family], name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let family = families.iter().find(|family| &*family.name == name)?;
+        let wanted = Labels::new(
+            labels
+                .iter()
+                .map(|&(name, value)| (name.into(), value.into())),
+        );
+        let series = family
+            .series
+            .iter()
+            .find(|series| *series.labels == wanted)?;
+        match series.value {
+            Value::Gauge(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_worker_with_many_files_counts_once_and_lives_if_one_of_them_says_so() {
+        let collection = collection(vec![
+            file("a", Liveness::Dead, FileState::Good),
+            file("a", Liveness::Live, FileState::Good),
+            file("b", Liveness::Dead, FileState::Good),
+            file("c", Liveness::Unknown, FileState::Good),
+        ]);
+        assert_eq!(
+            count_workers(&collection),
+            Census {
+                dead: 1,
+                live: 1,
+                unknown: 1
+            }
+        );
+    }
+
+    #[test]
+    fn every_state_is_told_from_the_first_scrape_on() {
+        let damage = Damage {
+            reason: DamageReason::Truncated,
+            detail: "cut".into(),
+        };
+        let collection = collection(vec![
+            file("a", Liveness::Live, FileState::Good),
+            file("b", Liveness::Dead, FileState::Damaged(damage)),
+        ]);
+        let families = families(&collection, Duration::from_millis(250));
+        let value = |name, labels| value(&families, name, labels);
+        let files = "headcount_files";
+        assert_eq!(
+            value(files, &[("dialect", "store"), ("state", "good")]),
+            Some(1.0)
+        );
+        assert_eq!(
+            value(files, &[("dialect", "store"), ("state", "damaged")]),
+            Some(1.0)
+        );
+        assert_eq!(
+            value(files, &[("dialect", "python"), ("state", "empty")]),
+            Some(0.0)
+        );
+        assert_eq!(
+            value("headcount_bad_files", &[("reason", "truncated")]),
+            Some(1.0)
+        );
+        assert_eq!(
+            value("headcount_bad_files", &[("reason", "foreign")]),
+            Some(0.0)
+        );
+        assert_eq!(
+            value("headcount_directories_up", &[("directory", "/pool")]),
+            Some(1.0)
+        );
+        assert_eq!(
+            value("headcount_directory_bytes", &[("directory", "/pool")]),
+            Some(8192.0)
+        );
+        assert_eq!(value("headcount_scrape_duration_seconds", &[]), Some(0.25));
+    }
+
+    #[test]
+    fn families_are_ordered_and_named_so_that_clashes_are_found() {
+        let families = families(&collection(Vec::new()), Duration::ZERO);
+        assert!(families.is_sorted_by(|left, right| left.name < right.name));
+        assert!(
+            families
+                .iter()
+                .all(|family| family.name.starts_with(super::super::clash::PREFIX))
+        );
+    }
+}
