@@ -1,0 +1,11 @@
+//! What only real processes can show: the sidecar beside real peers, scraped by a real Prometheus.
+//!
+//! `tests/run` installs the peers. A peer that is missing fails its test; none is skipped.
+
+mod gunicorn;
+mod parity;
+mod pool;
+mod repo;
+mod sidecar;
+mod support;
+mod vectors;
