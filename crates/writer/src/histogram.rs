@@ -13,7 +13,7 @@ pub struct Histogram(Handle);
 
 impl Histogram {
     /// Counts `value`. What is no number is no observation, and is ignored: it would make the sum
-    /// of the whole pool no number for ever.
+    /// of the whole pool no number for ever. (Two infinities of different sign do so, too.)
     #[inline]
     pub fn observe(&self, value: f64) {
         if value.is_nan() {

@@ -33,8 +33,9 @@
 //! Open the registry, register metrics and even count before a fork: a child finds every handle
 //! usable, starts from zero in a store of its own at its first update, and never touches its
 //! parent's. This holds for `fork`, and for a raw `clone` as far as the child may allocate memory,
-//! which the C library promises for `fork` alone. Counting inside a signal handler is not
-//! supported.
+//! which the C library promises for `fork` alone. A guard (a timer, something in progress) that is
+//! alive at the fork ends in both processes, so it is better not alive then. Counting inside a
+//! signal handler is not supported.
 //!
 //! # A full disk
 //!
