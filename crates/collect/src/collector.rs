@@ -407,7 +407,9 @@ impl Pool {
                     let returned = self.gone.iter().position(|gone| gone.is(tracked));
                     // [merge.file.returned]
                     if let Some(gone) = returned.and_then(|index| self.gone.remove(index)) {
-                        let taken_back = gone.left.into_iter().map(|(slot, value)| (slot, -value));
+                        // What is infinite or no number stays so, whatever is taken from it.
+                        let finite = gone.left.into_iter().filter(|left| left.1.is_finite());
+                        let taken_back = finite.map(|(slot, value)| (slot, -value));
                         depart(&mut self.departed, taken_back.collect());
                     }
                 }

@@ -468,6 +468,24 @@ fn a_file_that_goes_and_comes_back_counts_once() {
     }
 }
 
+// [merge.file.returned]
+//
+// What is infinite cannot be taken back: infinity less infinity is no number.
+#[test]
+fn an_infinite_counter_that_comes_back_is_infinite() {
+    let mut pool = Pool::with(&[("counter_1.db", counter("c", f64::INFINITY))]);
+    let away = Directory::new();
+    let (here, there) = (
+        pool.directory.join("counter_1.db"),
+        away.join("counter_1.db"),
+    );
+    assert_eq!(pool.pass().lines(), ["c_total +Inf"]);
+    fs::rename(&here, &there).unwrap();
+    assert_eq!(pool.pass().lines(), ["c_total +Inf"]);
+    fs::rename(&there, &here).unwrap();
+    assert_eq!(pool.pass().lines(), ["c_total +Inf"]);
+}
+
 // [merge.file.identity] [merge.departed]
 //
 // Under a name that no dialect has, a file is no longer read, and so it is gone.
