@@ -23,7 +23,7 @@ fn cases() -> Vec<PathBuf> {
     cases
 }
 
-fn assemble(hex: &str) -> Vec<u8> {
+pub(crate) fn assemble(hex: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     for line in hex.lines() {
         let line = line.split('#').next().unwrap().trim();

@@ -223,8 +223,6 @@ class Special(Corpus):
 
     def fill(self, worker, prepared):
         odd = (math.nan, math.inf, -math.inf, 1.0)[worker]
-        spoilt = counter("spoilt")
-        spoilt.inc(math.nan if worker == 1 else 1.0)
         endless = counter("endless")
         endless.inc(math.inf if worker == 2 else 1.0)
         level = gauge("odd_levels", "all")
@@ -244,7 +242,7 @@ class Special(Corpus):
         total.observe(odd)
         below_zero = histogram("below_zero_seconds", buckets=(-1.0, 0.0, 1.0))
         below_zero.observe(worker - 2)
-        return spoilt, endless, level, latest, added, extremes, observed, total, below_zero
+        return endless, level, latest, added, extremes, observed, total, below_zero
 
 
 class Help(Corpus):
