@@ -28,6 +28,8 @@ pub struct StoreReader {
     record: u64,
     segment_end: u64,
     refused: u64,
+    /// How many series there were when the file had all that the blocks claim.
+    backed_series: usize,
     /// The words of every block of known kind, in the order of the catalog; the pass before beside
     /// the newest.
     current: Values,
@@ -161,6 +163,7 @@ impl StoreReader {
             record: CATALOG_OFFSET,
             segment_end: FIRST_SEGMENT_END,
             refused: 0,
+            backed_series: 0,
             current: Values::default(),
             previous: Values::default(),
         })
@@ -181,6 +184,12 @@ impl StoreReader {
         self.used
     }
 
+    /// How many series of the catalog, from the first on, have cells that the file has had: those
+    /// after them may be numbered as high as they like.
+    pub fn backed_series(&self) -> usize {
+        self.backed_series
+    }
+
     /// How many series have found no room in the store and count in their worker's memory alone.
     pub fn refused(&self) -> u64 {
         self.refused
@@ -195,7 +204,13 @@ impl StoreReader {
     pub fn refresh(&mut self, file: &File) -> Result<(), ReadError> {
         check_size(file, self.catalog.blocks())?;
         let (used, refused) = read_used(file)?;
-        self.read_catalog(file, used)?;
+        let read = self.read_catalog(file, used);
+        // Before there is memory for what the blocks claim.
+        let checked = check_size(file, self.catalog.blocks());
+        if checked.is_ok() {
+            self.backed_series = self.catalog.series().len();
+        }
+        read.and(checked)?;
         let mut values = std::mem::take(&mut self.previous);
         let outcome = values.read(file, self.catalog.blocks());
         // A file that was truncated meanwhile may have read as zeros.
