@@ -17,5 +17,6 @@ pub mod exact;
 pub mod exposition;
 mod merge;
 pub mod model;
+pub mod parser;
 pub mod report;
 mod table;
