@@ -74,7 +74,7 @@ fn exposition(collector: &mut Collector) -> Vec<u8> {
 /// The collector is told who lives. The worker of a store holds a lock on it; of the other formats
 /// nothing is known here, so that their workers count as living.
 fn liveness(file: &WorkerFile<'_>) -> Liveness {
-    if file.dialect != Dialect::Store {
+    if file.dialect != Some(Dialect::Store) {
         return Liveness::Unknown;
     }
     match lock::probe(file.file, file.lock) {

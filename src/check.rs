@@ -209,7 +209,7 @@ impl Finding {
                     "If another program put it there, move it away. If a worker did, that client \
                      is one that headcount does not read."
                 }
-                DamageReason::NotAFile => "Move it away: workers write regular files.",
+                DamageReason::Hostile => "Move it away: workers write regular files.",
                 DamageReason::TooLarge => {
                     "Look for what makes it so large: a label that holds a whole text, or a label \
                      with a value for each request."

@@ -31,6 +31,7 @@ mod tests {
             help: "".into(),
             unit: "".into(),
             metric_type,
+            is_bare: false,
             series: Vec::new(),
         }
     }

@@ -10,7 +10,7 @@ use headcount_format::lock::{Probe, probe};
 /// Whether the writer of `file` runs.
 pub(crate) fn of(file: &WorkerFile<'_>) -> Liveness {
     // A peer holds no lock on its file.
-    if file.dialect != Dialect::Store {
+    if file.dialect != Some(Dialect::Store) {
         return Liveness::Unknown;
     }
     match probe(file.file, file.lock) {
@@ -34,7 +34,7 @@ mod tests {
     fn ask(path: &Path, dialect: Dialect) -> Liveness {
         of(&WorkerFile {
             file: &File::open(path).unwrap(),
-            dialect,
+            dialect: Some(dialect),
             lock: LockKind::Description,
             path,
         })

@@ -151,7 +151,7 @@ fn livelier(one: Liveness, other: Liveness) -> Liveness {
 
 /// Every reason is there from the first scrape, so that a rule sees 0 turn to 1.
 fn by_reason(collection: &Collection) -> BTreeMap<&'static str, usize> {
-    let mut counts: BTreeMap<_, _> = REASONS.map(|reason| (reason.name(), 0)).into();
+    let mut counts: BTreeMap<_, _> = DamageReason::ALL.map(|reason| (reason.name(), 0)).into();
     for file in &collection.files {
         if let FileState::Damaged(damage) = &file.state {
             *counts.entry(damage.reason.name()).or_default() += 1;
@@ -163,8 +163,13 @@ fn by_reason(collection: &Collection) -> BTreeMap<&'static str, usize> {
 fn by_dialect_and_state(collection: &Collection) -> BTreeMap<(&'static str, &'static str), usize> {
     let states = [FileState::Good, FileState::Empty, FileState::EarlierBoot];
     let states = states.iter().map(FileState::name).chain([DAMAGED]);
-    let dialects = [Dialect::Python.name(), Dialect::Store.name(), NO_DIALECT];
-    let pairs = states.flat_map(|state| dialects.map(|dialect| ((dialect, state), 0)));
+    let dialects = || {
+        Dialect::ALL
+            .map(Dialect::name)
+            .into_iter()
+            .chain([NO_DIALECT])
+    };
+    let pairs = states.flat_map(|state| dialects().map(move |dialect| ((dialect, state), 0)));
     let mut counts: BTreeMap<_, _> = pairs.collect();
     for file in &collection.files {
         let dialect = file.dialect.map_or(NO_DIALECT, Dialect::name);
@@ -196,6 +201,7 @@ fn gauge(
         help: help.into(),
         unit: "".into(),
         metric_type: MetricType::Gauge,
+        is_bare: false,
         series,
     }
 }
@@ -205,17 +211,6 @@ const NO_DIALECT: &str = "unknown";
 
 /// [`FileState::Damaged`] by its name.
 const DAMAGED: &str = "damaged";
-
-const REASONS: [DamageReason; 8] = [
-    DamageReason::Foreign,
-    DamageReason::Malformed,
-    DamageReason::NotAFile,
-    DamageReason::TooLarge,
-    DamageReason::TornTail,
-    DamageReason::Truncated,
-    DamageReason::Unreadable,
-    DamageReason::Version,
-];
 
 #[cfg(test)]
 mod tests {
@@ -238,6 +233,8 @@ mod tests {
             bytes: 4096,
             series: 1,
             refused: 0,
+            client: "",
+            left_out: BTreeMap::new(),
         }
     }
 
@@ -246,6 +243,7 @@ mod tests {
             path: "/pool".into(),
             error: None,
             replaced: 0,
+            files_left_out: 0,
         };
         Collection {
             families: Vec::new(),

@@ -113,6 +113,7 @@ mod tests {
             help: help.into(),
             unit: "".into(),
             metric_type: MetricType::Gauge,
+            is_bare: false,
             series: Vec::new(),
         }
     }

@@ -195,6 +195,7 @@ mod tests {
             path: "/<script>".into(),
             error: Some("\"gone\" & lost".into()),
             replaced: 0,
+            files_left_out: 0,
         };
         let collection = Collection {
             families: Vec::new(),

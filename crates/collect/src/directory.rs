@@ -3,6 +3,7 @@
 //! Owns the listing, which is the truth about what there is, and the caution with which a name that
 //! any worker may have planted is opened (`spec/merge.md`, chapter 1). Knows no dialect.
 
+use std::collections::BinaryHeap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -52,8 +53,8 @@ impl FileIdentity {
     }
 }
 
-/// A name, and the inode that the directory says it leads to.
-#[derive(Debug)]
+/// A name, and the inode that the directory says it leads to; ordered by name.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Entry {
     pub(crate) name: OsString,
     pub(crate) inode: u64,
@@ -61,11 +62,13 @@ pub(crate) struct Entry {
 
 /// What a look at a directory found.
 #[derive(Debug)]
-pub(crate) enum Listing {
-    /// These names, in order.
-    Names(Vec<Entry>),
-    /// Another directory has taken the place of the one that was known, with these names.
-    Replaced(Vec<Entry>),
+pub(crate) struct Listing {
+    /// In the order of their names.
+    pub(crate) entries: Vec<Entry>,
+    /// How many names there was no room for.
+    pub(crate) left_out: u64,
+    /// Whether another directory has taken the place of the one that was known.
+    pub(crate) is_replaced: bool,
 }
 
 impl Directory {
@@ -77,25 +80,30 @@ impl Directory {
         &self.path
     }
 
-    /// `[merge.directory.listing]`: every name that a pool's file may have.
+    /// `[merge.directory.listing]`: every name that a pool's file may have and that is known, and
+    /// in the order of their names as many of the others as make `limit` with them.
     ///
     /// # Errors
     ///
     /// When the directory is not there or cannot be read. What was known of it stays known.
-    pub(crate) fn list(&mut self) -> io::Result<Listing> {
+    pub(crate) fn list(
+        &mut self,
+        is_known: impl Fn(&OsString) -> bool,
+        limit: usize,
+    ) -> io::Result<Listing> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
         let metadata = handle.metadata()?;
         let identity = FileIdentity::of(&metadata);
         let was = self.open.as_ref().map(|open| open.identity);
-        let names = names(&handle)?;
+        let (entries, left_out) = entries(&handle, is_known, limit)?;
         self.open = Some(Open { handle, identity });
-        // [merge.directory.replaced]
-        if was.is_some_and(|was| was != identity) {
-            Ok(Listing::Replaced(names))
-        } else {
-            Ok(Listing::Names(names))
-        }
+        Ok(Listing {
+            entries,
+            left_out,
+            // [merge.directory.replaced]
+            is_replaced: was.is_some_and(|was| was != identity),
+        })
     }
 
     /// `[merge.file.open]`: opens a file of the directory, and nothing but a regular file with one
@@ -133,13 +141,13 @@ fn examine(opened: Result<File, Errno>) -> Result<Option<File>, Damage> {
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP) => {
             return damage(
-                DamageReason::NotAFile,
+                DamageReason::Hostile,
                 "it is a symbolic link, which is not followed",
             );
         }
-        Err(Errno::NXIO) => return damage(DamageReason::NotAFile, "it is a socket"),
+        Err(Errno::NXIO) => return damage(DamageReason::Hostile, "it is a socket"),
         Err(Errno::XDEV) => {
-            return damage(DamageReason::NotAFile, "it is mounted from elsewhere");
+            return damage(DamageReason::Hostile, "it is mounted from elsewhere");
         }
         Err(Errno::AGAIN) => {
             return damage(
@@ -162,34 +170,53 @@ fn examine(opened: Result<File, Errno>) -> Result<Option<File>, Damage> {
         }
     };
     if metadata.is_dir() {
-        return damage(DamageReason::NotAFile, "it is a directory");
+        return damage(DamageReason::Hostile, "it is a directory");
     }
     if !metadata.is_file() {
-        return damage(DamageReason::NotAFile, "it is a pipe or a device");
+        return damage(DamageReason::Hostile, "it is a pipe or a device");
     }
     if metadata.nlink() > 1 {
         return damage(
-            DamageReason::NotAFile,
+            DamageReason::Hostile,
             "it has a second name, and would count twice",
         );
     }
     Ok(Some(file))
 }
 
-fn names(handle: &File) -> io::Result<Vec<Entry>> {
-    let mut names = Vec::new();
+/// `[merge.budget.files]` `[merge.budget.order]`: the candidates, and how many there was no room
+/// for. However many there are, no more than `limit` unknown names are held at a time.
+fn entries(
+    handle: &File,
+    is_known: impl Fn(&OsString) -> bool,
+    limit: usize,
+) -> io::Result<(Vec<Entry>, u64)> {
+    let mut entries = Vec::new();
+    // The greatest name first, which is the first that has to go.
+    let mut others = BinaryHeap::new();
+    let mut left_out = 0;
     for entry in rustix::fs::Dir::read_from(handle)? {
         let entry = entry?;
         let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
-        if crate::dialect::is_candidate(name) {
-            names.push(Entry {
-                name: name.to_owned(),
-                inode: entry.ino(),
-            });
+        if !crate::dialect::is_candidate(name) {
+            continue;
+        }
+        let entry = Entry {
+            name: name.to_owned(),
+            inode: entry.ino(),
+        };
+        match is_known(&entry.name) {
+            true => entries.push(entry),
+            false => others.push(entry),
+        }
+        // What is known stays, even where there are more of it than the limit.
+        if entries.len() + others.len() > limit && others.pop().is_some() {
+            left_out += 1;
         }
     }
-    names.sort_unstable_by(|left, right| left.name.cmp(&right.name));
-    Ok(names)
+    entries.extend(others);
+    entries.sort_unstable();
+    Ok((entries, left_out))
 }
 
 /// Neither a link nor a pipe nor a lease makes us wait or leads us elsewhere.

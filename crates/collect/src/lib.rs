@@ -10,13 +10,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod collector;
 mod dialect;
 mod directory;
 pub mod exact;
 pub mod exposition;
+mod intake;
 mod merge;
 pub mod model;
 pub mod parser;
 pub mod report;
+pub mod rules;
 mod table;

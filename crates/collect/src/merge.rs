@@ -5,11 +5,12 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
+use std::iter;
 use std::sync::Arc;
 
 use headcount_format::MetricType;
 
-use crate::model::{Bucket, Family, Labels, Series, Value};
+use crate::model::{Bucket, Family, Labels, Quantile, Series, Value};
 use crate::report::Conflict;
 use crate::table::{Parts, SeriesId, SlotId, Table};
 
@@ -27,6 +28,9 @@ struct Row {
     series: SeriesId,
     /// Those of a gauge or a state set, for one worker or for all.
     slots: Vec<SlotId>,
+    /// `[merge.gauge.pid]`: those of series that differ in nothing but a label `pid` of their own,
+    /// which gives way to the worker's.
+    others: Vec<Vec<SlotId>>,
 }
 
 /// What may be served, before names are given away.
@@ -45,6 +49,10 @@ impl Plan {
         let mut candidates = Vec::new();
         for (family, rows) in &self.families {
             let series: Vec<Series> = rows.iter().filter_map(|row| series(table, row)).collect();
+            for row in rows {
+                report_contest(table, row, &mut conflicts);
+            }
+            report_missing_times(table, *family, rows, &series, &mut conflicts);
             // [merge.family.empty]
             if !series.is_empty() {
                 let served = describe(table, *family, series, &mut conflicts);
@@ -70,8 +78,13 @@ impl Plan {
                 let labels = left.labels.cmp(&right.labels);
                 labels.then_with(|| own(left).cmp(&own(right)))
             });
-            // [merge.gauge.pid]: a label `pid` of the application's own gives way to the worker's.
-            rows.dedup_by(|later, earlier| later.labels == earlier.labels);
+            rows.dedup_by(|later, earlier| {
+                let is_same = later.labels == earlier.labels;
+                if is_same {
+                    earlier.others.push(std::mem::take(&mut later.slots));
+                }
+                is_same
+            });
             self.families.push((family, rows));
         }
         self.families
@@ -79,9 +92,9 @@ impl Plan {
     }
 }
 
-fn name(table: &Table, family: u32) -> (&str, MetricType) {
+fn name(table: &Table, family: u32) -> (&str, MetricType, bool) {
     let family = &table.families()[family as usize];
-    (&family.name, family.metric_type)
+    (&family.name, family.metric_type, family.is_bare)
 }
 
 fn rows(table: &Table, series: SeriesId) -> Vec<Row> {
@@ -92,6 +105,7 @@ fn rows(table: &Table, series: SeriesId) -> Vec<Row> {
             labels,
             series,
             slots: Vec::new(),
+            others: Vec::new(),
         }];
     };
     let shared = shared.iter().map(|slots| (&entry.labels, slots));
@@ -100,6 +114,7 @@ fn rows(table: &Table, series: SeriesId) -> Vec<Row> {
         labels: Arc::clone(labels),
         series,
         slots: slots.clone(),
+        others: Vec::new(),
     };
     shared.chain(own).map(row).collect()
 }
@@ -110,20 +125,43 @@ fn series(table: &Table, row: &Row) -> Option<Series> {
     let metric_type = table.families()[entry.family() as usize].metric_type;
     let value = match (&entry.parts, metric_type) {
         (Parts::Gauge { .. }, MetricType::StateSet) => state_set(table, entry.family(), row)?,
-        (Parts::Gauge { .. }, _) => Value::Gauge(table.value(*row.slots.first()?)?),
+        (Parts::Gauge { .. }, _) => {
+            let all = iter::once(&row.slots).chain(&row.others);
+            let values = all.filter_map(|slots| table.value(*slots.first()?));
+            // One alone keeps its sign of zero.
+            Value::Gauge(values.reduce(|one, other| one + other)?)
+        }
         (Parts::Histogram { sum, buckets }, _) => {
             let sum = sum.and_then(|sum| table.value(sum));
-            let buckets = buckets.iter().map(|(bound, slot)| (bound.0, *slot));
+            let buckets = buckets.iter().map(|(bound, slot)| (bound.value(), *slot));
             Value::Histogram {
                 buckets: cumulate(table, buckets)?,
                 sum,
             }
         }
-        (Parts::Summary { count, sum }, _) => {
+        (
+            Parts::Summary {
+                count,
+                sum,
+                quantiles,
+            },
+            _,
+        ) => {
             let count = count.and_then(|count| table.value(count));
             let sum = sum.and_then(|sum| table.value(sum));
-            count.or(sum)?;
-            Value::Summary { count, sum }
+            let quantiles = quantiles.iter().filter_map(|(quantile, slot)| {
+                let (quantile, value) = (quantile.value(), table.value(*slot)?);
+                Some(Quantile { quantile, value })
+            });
+            let quantiles: Vec<Quantile> = quantiles.collect();
+            if count.or(sum).is_none() && quantiles.is_empty() {
+                return None;
+            }
+            Value::Summary {
+                count,
+                sum,
+                quantiles,
+            }
         }
         (Parts::Single(slot), metric_type) => {
             let value = table.value(*slot)?;
@@ -164,9 +202,45 @@ fn cumulate(table: &Table, slots: impl Iterator<Item = (f64, SlotId)>) -> Option
     is_set.then_some(buckets)
 }
 
+/// `[merge.worker.twice]`: reports a series that two workers claim for themselves.
+fn report_contest(table: &Table, row: &Row, conflicts: &mut BTreeSet<Conflict>) {
+    let is_contested = row.slots.iter().any(|&slot| table.is_contested(slot));
+    if let Some(pid) = row.labels.get("pid").filter(|_| is_contested) {
+        let family = table.entry(row.series).family();
+        let family = Arc::clone(&table.families()[family as usize].name);
+        let pid = pid.into();
+        conflicts.insert(Conflict::Worker { family, pid });
+    }
+}
+
+/// `[rules.mode]`: reports a family of which nothing is left by a rule that needs times.
+fn report_missing_times(
+    table: &Table,
+    family: u32,
+    rows: &[Row],
+    series: &[Series],
+    conflicts: &mut BTreeSet<Conflict>,
+) {
+    let entry = &table.families()[family as usize];
+    let mode = entry.wanted.mode.filter(|mode| mode.is_most_recent());
+    if let Some(mode) = mode
+        && series.is_empty()
+        && rows.iter().any(|row| !row.slots.is_empty())
+    {
+        let family = Arc::clone(&entry.name);
+        conflicts.insert(Conflict::Times { family, mode });
+    }
+}
+
 fn state_set(table: &Table, family: u32, row: &Row) -> Option<Value> {
     let states = table.families()[family as usize].all_states();
-    let flags: Vec<Option<f64>> = row.slots.iter().map(|&slot| table.value(slot)).collect();
+    let all = || iter::once(&row.slots).chain(&row.others);
+    let flag = |state: usize| {
+        let slots = all().filter_map(|slots| slots.get(state));
+        let flags = slots.filter_map(|&slot| table.value(slot));
+        flags.reduce(f64::max)
+    };
+    let flags: Vec<Option<f64>> = (0..row.slots.len()).map(flag).collect();
     if flags.iter().all(Option::is_none) || flags.len() < states.len() {
         return None;
     }
@@ -188,9 +262,11 @@ fn describe(
     let entry = &table.families()[family as usize];
     let name = &entry.name;
     // [merge.conflict.help] [merge.conflict.unit]
-    let help = entry.helps.first().cloned().unwrap_or_default();
+    let help = entry.help();
     let unit = entry.units.first().cloned().unwrap_or_default();
-    for other in entry.helps.iter().skip(1).cloned() {
+    // What a rule settles is no conflict any more.
+    let is_settled = entry.wanted.help.is_some();
+    for other in entry.helps.iter().skip(1).filter(|_| !is_settled).cloned() {
         let (family, served) = (Arc::clone(name), Arc::clone(&help));
         conflicts.insert(Conflict::Help {
             family,
@@ -206,15 +282,14 @@ fn describe(
             other,
         });
     }
-    if let Some(served) = entry.mode() {
-        for other in entry.modes.iter().skip(1) {
-            let (family, other) = (Arc::clone(name), other.1);
-            conflicts.insert(Conflict::Mode {
-                family,
-                served,
-                other,
-            });
-        }
+    let is_settled = entry.wanted.mode.is_some();
+    for other in entry.modes.iter().skip(1).filter(|_| !is_settled) {
+        let (family, other) = (Arc::clone(name), other.1);
+        conflicts.insert(Conflict::Mode {
+            family,
+            served: entry.mode(),
+            other,
+        });
     }
     if entry.buckets_differ {
         conflicts.insert(Conflict::Buckets {
@@ -231,6 +306,7 @@ fn describe(
         help,
         unit,
         metric_type: entry.metric_type,
+        is_bare: entry.is_bare,
         series,
     }
 }
@@ -247,30 +323,41 @@ fn give_names(
         (
             Reverse(is_served),
             rank(candidate.served.metric_type),
+            candidate.served.is_bare,
             Arc::clone(&candidate.served.name),
         )
     };
     candidates.sort_by_cached_key(precedence);
-    let mut given: HashMap<String, (Arc<str>, MetricType)> = HashMap::new();
-    let mut families = Vec::with_capacity(candidates.len());
+    // By each name, what it was given to: a family, in the order below.
+    let mut given: HashMap<String, usize> = HashMap::new();
+    let mut families: Vec<Family> = Vec::with_capacity(candidates.len());
     for Candidate { family, served } in candidates {
         let names: Vec<String> = served.sample_names().collect();
-        if let Some((holder, holder_type)) = names.iter().find_map(|name| given.get(name)) {
-            conflicts.insert(Conflict::Name {
-                family: Arc::clone(holder),
-                served: *holder_type,
-                other_family: Arc::clone(&served.name),
-                other: served.metric_type,
-            });
+        if let Some(&holder) = names.iter().find_map(|name| given.get(name)) {
+            conflicts.insert(name_conflict(&families[holder], &served));
             continue;
         }
-        let holder = (Arc::clone(&served.name), served.metric_type);
-        given.extend(names.into_iter().map(|name| (name, holder.clone())));
+        given.extend(names.into_iter().map(|name| (name, families.len())));
         table.set_served(family);
         families.push(served);
     }
     families.sort_by(|left, right| left.name.cmp(&right.name));
     families
+}
+
+/// That `served` goes before `other`. Two counters differ in their suffix alone.
+fn name_conflict(served: &Family, other: &Family) -> Conflict {
+    let are_counters = [served, other].map(|family| family.metric_type == MetricType::Counter);
+    let shown = |family: &Family| match are_counters == [true; 2] && !family.is_bare {
+        true => format!("{}_total", family.name).into(),
+        false => Arc::clone(&family.name),
+    };
+    Conflict::Name {
+        family: shown(served),
+        served: served.metric_type,
+        other_family: shown(other),
+        other: other.metric_type,
+    }
 }
 
 /// What would look like a reset if it went comes first.

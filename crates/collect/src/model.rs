@@ -24,6 +24,9 @@ pub struct Family {
     pub unit: Arc<str>,
     /// The type, which every value in `series` agrees with.
     pub metric_type: MetricType,
+    /// `[merge.counter.bare]`: whether it is a counter whose samples have the family's own name, as
+    /// those of old and of Ruby clients, without `_total`.
+    pub is_bare: bool,
     /// Ordered by labels; no two have the same.
     pub series: Vec<Series>,
 }
@@ -33,8 +36,12 @@ impl Family {
     /// Two families that are served together have none of them in common.
     pub fn sample_names(&self) -> impl Iterator<Item = String> + use<> {
         let name = escape::metric_name(&self.name).into_owned();
-        let suffixes = self.metric_type.sample_suffixes().iter();
-        suffixes.map(move |suffix| format!("{name}{suffix}"))
+        let all = self.metric_type.sample_suffixes();
+        let suffixes = match self.is_bare {
+            true => &all[..1],
+            false => all,
+        };
+        suffixes.iter().map(move |suffix| format!("{name}{suffix}"))
     }
 }
 
@@ -74,12 +81,15 @@ pub enum Value {
         /// Whether each of `states` holds.
         flags: Box<[bool]>,
     },
-    /// Count and sum of observations.
+    /// Count, sum and quantiles of observations.
     Summary {
         /// How many there were; `None` where no contributor says.
         count: Option<f64>,
         /// What they add up to; `None` where no contributor says.
         sum: Option<f64>,
+        /// In ascending order; only such as one contributor alone tells, since quantiles cannot be
+        /// merged.
+        quantiles: Vec<Quantile>,
     },
     /// A value of which nothing is known.
     Unknown(f64),
@@ -94,6 +104,15 @@ pub struct Bucket {
     pub count: f64,
 }
 
+/// The value that a share of the observations did not exceed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantile {
+    /// Which share, usually from 0 to 1.
+    pub quantile: f64,
+    /// The value; NaN where there were no observations.
+    pub value: f64,
+}
+
 /// Names and values, ordered by name, no name twice.
 ///
 /// Made once for a series and shared by every pass that follows.
@@ -101,7 +120,7 @@ pub struct Bucket {
 pub struct Labels {
     pairs: Box<[(Box<str>, Box<str>)]>,
     /// A function of `pairs`: what every scrape writes, made once.
-    rendered: Box<[u8]>,
+    rendered: Arc<[u8]>,
 }
 
 impl Labels {
@@ -112,7 +131,7 @@ impl Labels {
         pairs.sort_by(|left, right| left.0.cmp(&right.0));
         pairs.dedup_by(|later, earlier| later.0 == earlier.0);
         Labels {
-            rendered: labels::render(&pairs),
+            rendered: labels::render(&pairs).into(),
             pairs: pairs.into_boxed_slice(),
         }
     }
@@ -157,7 +176,7 @@ impl Labels {
     }
 
     /// The pairs as the text formats write them, without braces.
-    pub(crate) fn rendered(&self) -> &[u8] {
+    pub(crate) fn rendered(&self) -> &Arc<[u8]> {
         &self.rendered
     }
 }

@@ -3,10 +3,12 @@
 //!
 //! Owns the words in which trouble is told. Knows no metric values.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::budget::Budget;
 use crate::model::{MetricType, Mode};
 
 /// Whether the process that writes a file still runs.
@@ -35,18 +37,36 @@ impl Liveness {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Dialect {
-    /// prometheus_client 0.18 to 0.26, multiprocess mode.
+    /// The DirectFileStore of Ruby's prometheus-client.
+    DirectFileStore,
+    /// GitLab's prometheus-client-mmap, and what Vinted made of it.
+    GitLab,
+    /// Python's prometheus_client, multiprocess mode.
     Python,
     /// headcount's own.
     Store,
+    /// The Prometheus text format, in a file.
+    Text,
 }
 
 impl Dialect {
+    /// All of them, in the order of their names.
+    pub const ALL: [Dialect; 5] = [
+        Dialect::DirectFileStore,
+        Dialect::GitLab,
+        Dialect::Python,
+        Dialect::Store,
+        Dialect::Text,
+    ];
+
     /// The word for it in labels and messages.
     pub fn name(self) -> &'static str {
         match self {
+            Dialect::DirectFileStore => "direct_file_store",
+            Dialect::GitLab => "gitlab",
             Dialect::Python => "python",
             Dialect::Store => "store",
+            Dialect::Text => "text",
         }
     }
 }
@@ -70,6 +90,10 @@ pub struct FileReport {
     pub series: usize,
     /// How many series its worker counts in memory alone, for want of room in the file.
     pub refused: u64,
+    /// Which releases of which client write like this; empty where the content does not tell.
+    pub client: &'static str,
+    /// How many of its samples are left out, by the budget that has no room for them.
+    pub left_out: BTreeMap<Budget, u64>,
 }
 
 /// How a file fares.
@@ -82,6 +106,8 @@ pub enum FileState {
     Empty,
     /// Set aside: written before the machine last started.
     EarlierBoot,
+    /// Sound, and not read: it holds nothing that is merged here.
+    PassedOver(&'static str),
     /// Set aside: not to be read, or not all of it. What was read of it before stays in the sums.
     Damaged(Damage),
 }
@@ -93,6 +119,7 @@ impl FileState {
             FileState::Good => "good",
             FileState::Empty => "empty",
             FileState::EarlierBoot => "earlier_boot",
+            FileState::PassedOver(_) => "passed_over",
             FileState::Damaged(_) => "damaged",
         }
     }
@@ -133,10 +160,10 @@ impl std::error::Error for Damage {}
 pub enum DamageReason {
     /// Its content is in no format that is read here.
     Foreign,
+    /// Planted: no regular file with one name, but a directory, a pipe, a link.
+    Hostile,
     /// Structure, names or text inside are wrong.
     Malformed,
-    /// Not a regular file with one name: a directory, a pipe, a link.
-    NotAFile,
     /// A field is larger than any worker makes it.
     TooLarge,
     /// The end of what the file says it holds does not parse; it is tried again.
@@ -150,12 +177,24 @@ pub enum DamageReason {
 }
 
 impl DamageReason {
+    /// All of them, in the order of their names.
+    pub const ALL: [DamageReason; 8] = [
+        DamageReason::Foreign,
+        DamageReason::Hostile,
+        DamageReason::Malformed,
+        DamageReason::TooLarge,
+        DamageReason::TornTail,
+        DamageReason::Truncated,
+        DamageReason::Unreadable,
+        DamageReason::Version,
+    ];
+
     /// The word for it in labels and messages.
     pub fn name(self) -> &'static str {
         match self {
             DamageReason::Foreign => "foreign",
+            DamageReason::Hostile => "hostile",
             DamageReason::Malformed => "malformed",
-            DamageReason::NotAFile => "not_a_file",
             DamageReason::TooLarge => "too_large",
             DamageReason::TornTail => "torn_tail",
             DamageReason::Truncated => "truncated",
@@ -203,6 +242,13 @@ pub enum Conflict {
         /// The family's name.
         family: Arc<str>,
     },
+    /// A rule gives a gauge a mode that needs times, and its values have none; it is not served.
+    Times {
+        /// The family's name.
+        family: Arc<str>,
+        /// The rule's mode.
+        mode: Mode,
+    },
     /// Two units; the first is served.
     Unit {
         /// The family's name.
@@ -216,6 +262,13 @@ pub enum Conflict {
     Buckets {
         /// The family's name.
         family: Arc<str>,
+    },
+    /// Two workers that may both run, of one pid; the younger is served.
+    Worker {
+        /// The name of a gauge with a series for each worker.
+        family: Arc<str>,
+        /// The pid, or the identifier, that both have.
+        pid: Arc<str>,
     },
 }
 
@@ -247,12 +300,18 @@ impl fmt::Display for Conflict {
                 other,
             } => write!(
                 formatter,
-                "{served} {family} and {other} {other_family} want one name: the {other} is left out"
+                "{served} {family} and {other} {other_family} want one name: {other} {other_family} is left out"
             ),
             Conflict::States { family } => {
                 write!(
                     formatter,
                     "{family} has different states in different workers: their union is served"
+                )
+            }
+            Conflict::Times { family, mode } => {
+                write!(
+                    formatter,
+                    "{family} has the mode {mode} by a rule, but no value of it has a time: it is not served"
                 )
             }
             Conflict::Unit {
@@ -269,6 +328,12 @@ impl fmt::Display for Conflict {
                 write!(
                     formatter,
                     "{family} has different buckets in different workers: their union is served"
+                )
+            }
+            Conflict::Worker { family, pid } => {
+                write!(
+                    formatter,
+                    "{family} has two workers with the pid {pid}: the younger one's value is served"
                 )
             }
         }

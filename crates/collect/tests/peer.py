@@ -63,6 +63,57 @@ def strict(lines):
         assert len(parsed) >= len(families), written
 
 
+def parser(lines):
+    checked = 0
+    for case in map(json.loads, lines):
+        theirs = list(parse_text(case["text"]))
+        samples = [sample for metric in theirs for sample in metric.samples]
+        found = [(s.name, s.labels, same_nan(s.value), s.timestamp) for s in samples]
+        expected = []
+        for family in case["families"]:
+            # A counter gets its suffix from this parser where it has none.
+            is_bare = family["type"] == "counter" and not family["name"].endswith("_total")
+            for name, labels, bits, timestamp in family["samples"]:
+                value = struct.unpack(">d", bytes.fromhex(bits))[0]
+                seconds = None if timestamp is None else timestamp / 1000
+                suffix = "_total" if is_bare else ""
+                expected.append((name + suffix, labels, same_nan(value), seconds))
+        assert sorted(found, key=repr) == sorted(expected, key=repr), case["text"]
+        checked += len(found)
+
+        declared = {}
+        for metric in theirs:
+            declared.setdefault(metric.name, (metric.type, metric.documentation))
+        for family in case["families"]:
+            counts = family["type"] == "counter"
+            name = family["name"].removesuffix("_total") if counts else family["name"]
+            kind, documentation = declared[name]
+            assert kind == family["type"], case["text"]
+            if case["has_plain_help"]:
+                assert documentation == family["help"], case["text"]
+    assert checked > 500, checked
+
+
+def differences(lines):
+    for case in map(json.loads, lines):
+        try:
+            metrics = list(parse_text(case["text"]))
+        except ValueError:
+            found = None
+        else:
+            samples = [sample for metric in metrics for sample in metric.samples]
+            found = [[s.name, s.labels, same_nan(s.value)] for s in samples]
+        expected = case["theirs"]
+        if expected is not None:
+            expected = [[name, labels, same_nan(value)] for name, labels, value in expected]
+        assert found == expected, (case["text"], found)
+
+
+def same_nan(value):
+    # The parser makes an integer of what looks like one.
+    return "NaN" if math.isnan(value) else float(value)
+
+
 def cases(lines):
     lines = list(lines)
     assert len(lines) >= 1000, len(lines)
@@ -158,6 +209,13 @@ def same_lines(expected, written):
     assert len(expected) == len(written), (expected, written)
 
 
-checks = {"floats": floats, "openmetrics": openmetrics, "strict": strict, "text": text}
+checks = {
+    "differences": differences,
+    "floats": floats,
+    "openmetrics": openmetrics,
+    "parser": parser,
+    "strict": strict,
+    "text": text,
+}
 data = sys.stdin.buffer.read().decode()
 checks[sys.argv[1]](data.removesuffix("\n").split("\n"))

@@ -3,6 +3,7 @@
 //! Owns which cell of a store goes to which slot. Knows no bytes: those are the business of
 //! `headcount_format`.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 
@@ -12,24 +13,30 @@ use headcount_format::layout::{HeaderError, LockKind, Role, incarnation_of};
 use headcount_format::record::Family;
 use headcount_format::{CellBlock, MetricType, ReadError, StoreReader};
 
-use crate::dialect::{Outcome, foreign};
+use crate::budget::Budget;
+use crate::dialect::{Left, Outcome, Shared, Source, Tally, foreign, lawful};
+use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId};
 use crate::model::Labels;
-use crate::report::{Damage, DamageReason, FileState, Worker};
-use crate::table::{Declaration, NO_SLOT, SeriesId, SlotId, Table};
+use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
+use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, Table, is_gauge};
 
 /// A store of a pool.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     reader: StoreReader,
     worker: Worker,
+    directory: DirectoryId,
     /// How many records of the catalog have been declared, families and series.
-    families: Vec<u32>,
+    families: Vec<Result<u32, LeftOut>>,
     series: Vec<Declared>,
     /// The slot of each additive cell, and whether it is the sum of observations, which may fall.
     additive: Vec<(SlotId, bool)>,
     registers: Vec<Levels>,
     stamped: Vec<Levels>,
     infos: Vec<(u32, SlotId)>,
+    left_out: BTreeMap<Budget, u64>,
+    /// Whether what was left out may be let in now.
+    is_unsettled: bool,
     /// Whether the values are of a pass that succeeded.
     is_read: bool,
 }
@@ -37,8 +44,12 @@ pub(crate) struct StoreFile {
 /// A series of the store, as the table knows it.
 #[derive(Debug)]
 struct Declared {
-    series: SeriesId,
-    is_gauge: bool,
+    /// `None` for one that has never been let in.
+    origin: Option<OriginId>,
+    /// Why it is left out, if it is.
+    left_out: Option<LeftOut>,
+    /// Whether it has slots for its worker that are to be given back.
+    has_gauge: bool,
     is_removed: bool,
 }
 
@@ -54,7 +65,11 @@ enum Levels {
 }
 
 impl StoreFile {
-    pub(crate) fn open(name: &str, file: &File) -> Result<StoreFile, Damage> {
+    pub(super) fn open(
+        name: &str,
+        file: &File,
+        directory: DirectoryId,
+    ) -> Result<StoreFile, Damage> {
         let named = incarnation_of(name.as_bytes())
             .ok_or_else(|| foreign("its name is not 32 hexadecimal digits and `.store`"))?;
         let reader = StoreReader::open(file).map_err(damage)?;
@@ -73,146 +88,115 @@ impl StoreFile {
         Ok(StoreFile {
             reader,
             worker,
+            directory,
             families: Vec::new(),
             series: Vec::new(),
             additive: Vec::new(),
             registers: Vec::new(),
             stamped: Vec::new(),
             infos: Vec::new(),
+            left_out: BTreeMap::new(),
+            is_unsettled: false,
             is_read: false,
         })
     }
 
-    pub(crate) fn worker(&self) -> &Worker {
-        &self.worker
-    }
-
-    pub(crate) fn lock(&self) -> LockKind {
-        self.reader.header().lock
-    }
-
-    pub(crate) fn is_ledger(&self) -> bool {
-        self.reader.header().role == Role::Ledger
-    }
-
-    /// `[merge.store.boot]`: whether the store was written before the machine last started.
-    pub(crate) fn is_of_other_boot(&self, boot: BootId) -> bool {
-        self.reader.header().boot.differs_from(boot)
-    }
-
-    pub(crate) fn refused(&self) -> u64 {
-        self.reader.refused()
-    }
-
-    pub(crate) fn series(&self) -> usize {
-        self.series
-            .iter()
-            .filter(|series| !series.is_removed)
-            .count()
-    }
-
-    pub(crate) fn refresh(&mut self, file: &File, table: &mut Table) -> Outcome {
-        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-        let outcome = self.reader.refresh(file);
-        self.is_read |= outcome.is_ok();
-        self.declare(table);
-        let state = match outcome {
-            Ok(()) if self.series.is_empty() => FileState::Empty,
-            Ok(()) => FileState::Good,
-            Err(error) => FileState::Damaged(damage(error)),
-        };
-        let falls = match state {
-            FileState::Good => self.falls(table),
-            _ => Vec::new(),
-        };
-        Outcome {
-            state,
-            bytes,
-            falls,
-        }
-    }
-
-    pub(crate) fn values(&self, tell: &mut impl FnMut(SlotId, f64, f64)) {
-        if !self.is_read {
-            return;
-        }
-        for block in self.reader.additive() {
-            for (&(slot, is_sum), value) in cells(&self.additive, &block) {
-                tell(slot, if is_sum { value } else { lawful(value) }, 0.0);
-            }
-        }
-        for block in self.reader.registers() {
-            for (levels, value) in cells(&self.registers, &block) {
-                tell_levels(levels, value, 0.0, tell);
-            }
-        }
-        for (register, levels) in (0..).zip(&self.stamped) {
-            if let Some((value, time)) = self.reader.stamped(register) {
-                tell_levels(levels, value, time, tell);
-            }
-        }
-        for &(_, slot) in &self.infos {
-            tell(slot, 1.0, 0.0);
-        }
-    }
-
-    pub(crate) fn rebind(&mut self, table: &mut Table) {
-        self.families.clear();
-        self.series.clear();
-        self.infos.clear();
-        self.declare(table);
-    }
-
-    pub(crate) fn release(&mut self, table: &mut Table) {
-        for declared in self.series.iter().filter(|declared| declared.is_gauge) {
-            table.release(declared.series, &self.worker.pid);
-        }
-    }
-
     /// Declares what the catalog has gained.
-    fn declare(&mut self, table: &mut Table) {
+    fn declare(&mut self, intake: &mut Intake) {
         let families = &self.reader.catalog().families()[self.families.len()..];
         for family in families {
-            self.families.push(table.declare(&Declaration {
-                name: &family.name,
-                metric_type: family.metric_type,
-                help: &family.help,
-                unit: &family.unit,
-                mode: family.mode,
-                states: &family.states,
-            }));
+            self.families.push(intake.family(&declaration(family)));
         }
-        for number in self.series.len()..self.reader.catalog().series().len() {
-            let declared = self.declare_series(number, table);
+        for number in self.series.len()..self.reader.backed_series() {
+            let declared = self.declare_series(number, intake);
             self.series.push(declared);
         }
         for number in 0..self.series.len() {
             if self.reader.catalog().is_removed(number) && !self.series[number].is_removed {
-                self.remove(number, table);
+                self.remove(number, intake);
             }
         }
     }
 
-    fn declare_series(&mut self, number: usize, table: &mut Table) -> Declared {
+    fn declare_series(&mut self, number: usize, intake: &mut Intake) -> Declared {
+        let mut declared = Declared {
+            origin: None,
+            left_out: None,
+            has_gauge: false,
+            is_removed: false,
+        };
+        let catalog = self.reader.catalog();
+        let record = &catalog.series()[number];
+        let names = catalog.families()[record.family as usize]
+            .label_names
+            .iter();
+        let own = names.cloned().zip(record.label_values.iter().cloned());
+        let labels = catalog.labels().iter().cloned().chain(own);
+        let labels = Labels::new(labels.chain(record.extra_labels.iter().cloned()));
+        let family = self.families[record.family as usize];
+        let origin = family.and_then(|family| intake.origin(family, self.directory, labels));
+        let placed = match origin {
+            Ok(origin) => {
+                declared.origin = Some(origin);
+                self.place(number, origin, intake, Asking::Anew)
+            }
+            Err(left_out) => Err(left_out),
+        };
+        let metric_type = self.family(number).metric_type;
+        declared.has_gauge = placed.is_ok() && is_gauge(metric_type);
+        declared.left_out = placed.err();
+        if let Some(LeftOut::Budget(budget)) = declared.left_out {
+            *self.left_out.entry(budget).or_default() += 1;
+        }
+        declared
+    }
+
+    /// `[rules.reload]`: lets in what other rules or budgets let in.
+    fn settle(&mut self, intake: &mut Intake) {
+        let families = self.reader.catalog().families();
+        for (known, family) in self.families.iter_mut().zip(families) {
+            if known.is_err() {
+                *known = intake.family(&declaration(family));
+            }
+        }
+        self.left_out.clear();
+        for number in 0..self.series.len() {
+            let declared = &self.series[number];
+            if declared.left_out.is_some() && !declared.is_removed {
+                self.series[number] = self.declare_series(number, intake);
+            }
+        }
+    }
+
+    fn family(&self, number: usize) -> &Family {
+        let catalog = self.reader.catalog();
+        &catalog.families()[catalog.series()[number].family as usize]
+    }
+
+    /// Says where the values of a series go.
+    fn place(
+        &mut self,
+        number: usize,
+        origin: OriginId,
+        intake: &mut Intake,
+        asking: Asking,
+    ) -> Result<(), LeftOut> {
         let catalog = self.reader.catalog();
         let record = &catalog.series()[number];
         let family = &catalog.families()[record.family as usize];
-        let names = family.label_names.iter().cloned();
-        let own = names.zip(record.label_values.iter().cloned());
-        let labels = catalog.labels().iter().cloned().chain(own);
-        let labels = Labels::new(labels.chain(record.extra_labels.iter().cloned()));
-        let series = table.series(self.families[record.family as usize], labels);
-        if has_creation(family.metric_type) {
-            table.created(series, record.created);
-        }
         let cell = record.cell as usize;
+        if has_creation(family.metric_type) {
+            intake.created(origin, record.created);
+        }
         match cells_of(family) {
             Cells::None => {
                 let number = u32::try_from(number).expect("a series number is a u32 in the file");
-                self.infos.push((number, table.single(series)));
+                self.infos.push((number, intake.part(origin, Part::Whole)));
             }
             Cells::Additive(_) => {
-                let slots = additive_slots(family, series, table);
+                let slots =
+                    parts(family).map(|part| (intake.part(origin, part), part == Part::Sum));
+                let slots: Vec<_> = slots.collect();
                 set(
                     &mut self.additive,
                     cell,
@@ -221,7 +205,7 @@ impl StoreFile {
                 );
             }
             Cells::Register => {
-                let levels = level_slots(family, series, &self.worker.pid, table);
+                let levels = level_slots(family, origin, &self.worker.pid, intake, asking)?;
                 set(
                     &mut self.registers,
                     cell,
@@ -230,7 +214,7 @@ impl StoreFile {
                 );
             }
             Cells::Stamped => {
-                let levels = level_slots(family, series, &self.worker.pid, table);
+                let levels = level_slots(family, origin, &self.worker.pid, intake, asking)?;
                 set(
                     &mut self.stamped,
                     cell,
@@ -239,19 +223,13 @@ impl StoreFile {
                 );
             }
         }
-        if family.metric_type == MetricType::Histogram
-            && table.bucket_count(series) != family.bounds.len() + 1
-        {
-            table.set_buckets_differ(series);
+        if family.metric_type == MetricType::Histogram {
+            intake.note_buckets(origin, family.bounds.len() + 1);
         }
-        Declared {
-            series,
-            is_gauge: matches!(family.metric_type, MetricType::Gauge | MetricType::StateSet),
-            is_removed: false,
-        }
+        Ok(())
     }
 
-    fn remove(&mut self, number: usize, table: &mut Table) {
+    fn remove(&mut self, number: usize, intake: &mut Intake) {
         let catalog = self.reader.catalog();
         let record = &catalog.series()[number];
         let family = &catalog.families()[record.family as usize];
@@ -260,31 +238,214 @@ impl StoreFile {
             Cells::None => self.infos.retain(|&(info, _)| info as usize != number),
             Cells::Additive(count) => {
                 let end = cell + usize::try_from(count).expect("cells of a catalog in memory");
-                self.additive[cell..end].fill((NO_SLOT, false));
+                // What was left out has no cells here.
+                if let Some(cells) = self.additive.get_mut(cell..end) {
+                    cells.fill((NO_SLOT, false));
+                }
             }
-            Cells::Register => self.registers[cell] = Levels::default(),
-            Cells::Stamped => self.stamped[cell] = Levels::default(),
+            Cells::Register => clear(&mut self.registers, cell),
+            Cells::Stamped => clear(&mut self.stamped, cell),
         }
         let declared = &mut self.series[number];
         declared.is_removed = true;
-        if std::mem::take(&mut declared.is_gauge) {
-            table.release(declared.series, &self.worker.pid);
+        if let Some(origin) = declared.origin
+            && std::mem::take(&mut declared.has_gauge)
+        {
+            intake.release(origin, &self.worker.pid);
         }
     }
 
+    /// Every additive cell of a series that is neither left out nor removed: its number, and what it
+    /// holds.
+    fn additive_cells(&self) -> impl Iterator<Item = (u64, (OriginId, Part))> {
+        let records = self.reader.catalog().series().iter().enumerate();
+        let declared = records.zip(&self.series);
+        let counted = declared.filter(|(_, declared)| !declared.is_removed);
+        let counted = counted.filter_map(|((number, record), declared)| {
+            let family = self.family(number);
+            // Additive cells are those of what counts, and so lasts.
+            let is_additive = matches!(cells_of(family), Cells::Additive(_));
+            is_additive.then_some((u64::from(record.cell), family, declared.origin?))
+        });
+        counted.flat_map(|(first, family, origin)| {
+            (first..).zip(parts(family).map(move |part| (origin, part)))
+        })
+    }
+
     /// `[merge.counter.fall]`: a counter that reads lower than in the pass before.
-    fn falls(&self, table: &Table) -> Vec<(SlotId, f64)> {
-        let mut falls = Vec::new();
+    fn falls(&self, table: &Table) -> Vec<Left> {
+        let mut fallen = Vec::new();
         for block in self.reader.additive() {
             let now = cells(&self.additive, &block);
-            for ((&(slot, _), value), before) in now.zip(block.before) {
+            for (cell, ((&(slot, _), value), before)) in (block.first..).zip(now.zip(block.before))
+            {
                 let before = lawful(f64::from_bits(u64::from_le(*before)));
                 if table.is_monotone(slot) && lawful(value) < before {
-                    falls.push((slot, before));
+                    fallen.push((cell, before));
                 }
             }
         }
-        falls
+        self.left(fallen)
+    }
+
+    /// What is left of cells, by their numbers; each lane has its own share of a cell.
+    fn left(&self, values: Vec<(u64, f64)>) -> Vec<Left> {
+        if values.is_empty() {
+            return Vec::new();
+        }
+        let meanings: HashMap<u64, (OriginId, Part)> = self.additive_cells().collect();
+        let left = values.into_iter().filter_map(|(cell, value)| {
+            let &(origin, part) = meanings.get(&cell)?;
+            Some(Left {
+                origin,
+                part,
+                value,
+            })
+        });
+        left.collect()
+    }
+}
+
+impl Source for StoreFile {
+    fn dialect(&self) -> Option<Dialect> {
+        Some(Dialect::Store)
+    }
+
+    fn client(&self) -> &'static str {
+        "headcount-writer"
+    }
+
+    fn worker(&self) -> Option<&Worker> {
+        let is_ledger = self.reader.header().role == Role::Ledger;
+        (!is_ledger).then_some(&self.worker)
+    }
+
+    fn series(&self) -> usize {
+        self.series
+            .iter()
+            .filter(|series| !series.is_removed)
+            .count()
+    }
+
+    fn left_out(&self) -> &BTreeMap<Budget, u64> {
+        &self.left_out
+    }
+
+    fn refresh(&mut self, file: &File, shared: &mut Shared) -> Outcome {
+        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        let outcome = self.reader.refresh(file);
+        self.is_read |= outcome.is_ok();
+        if std::mem::take(&mut self.is_unsettled) {
+            self.settle(&mut shared.intake);
+        }
+        self.declare(&mut shared.intake);
+        let state = match outcome {
+            Ok(()) if self.series.is_empty() => FileState::Empty,
+            Ok(()) => FileState::Good,
+            Err(error) => FileState::Damaged(damage(error)),
+        };
+        let falls = match state {
+            FileState::Good => self.falls(&shared.intake.table),
+            _ => Vec::new(),
+        };
+        Outcome {
+            is_whole: matches!(state, FileState::Good),
+            state,
+            bytes,
+            falls,
+        }
+    }
+
+    fn tell(&self, tally: &mut Tally<'_>) {
+        if !self.is_read {
+            return;
+        }
+        for block in self.reader.additive() {
+            for (&(slot, is_sum), value) in cells(&self.additive, &block) {
+                tally.add(slot, if is_sum { value } else { lawful(value) }, 0.0);
+            }
+        }
+        for block in self.reader.registers() {
+            for (levels, value) in cells(&self.registers, &block) {
+                tell_levels(levels, value, 0.0, tally);
+            }
+        }
+        for (register, levels) in (0..).zip(&self.stamped) {
+            if let Some((value, time)) = self.reader.stamped(register) {
+                tell_levels(levels, value, time, tally);
+            }
+        }
+        for &(_, slot) in &self.infos {
+            tally.add(slot, 1.0, 0.0);
+        }
+    }
+
+    fn lasting(&self) -> Vec<Left> {
+        if !self.is_read {
+            return Vec::new();
+        }
+        let mut values = Vec::new();
+        for block in self.reader.additive() {
+            for (cell, (&(_, is_sum), value)) in (block.first..).zip(cells(&self.additive, &block))
+            {
+                values.push((cell, if is_sum { value } else { lawful(value) }));
+            }
+        }
+        self.left(values)
+    }
+
+    fn rebind(&mut self, intake: &mut Intake) {
+        self.infos.clear();
+        for number in 0..self.series.len() {
+            let declared = &self.series[number];
+            let is_in =
+                !declared.is_removed && !matches!(declared.left_out, Some(LeftOut::Budget(_)));
+            if let Some(origin) = declared.origin.filter(|_| is_in) {
+                let placed = self.place(number, origin, intake, Asking::Again);
+                let is_gauge = is_gauge(self.family(number).metric_type);
+                self.series[number].has_gauge = placed.is_ok() && is_gauge;
+                self.series[number].left_out = placed.err();
+            }
+        }
+    }
+
+    fn note_buckets(&self, intake: &mut Intake) {
+        for (number, declared) in self.series.iter().enumerate() {
+            let family = self.family(number);
+            if let Some(origin) = declared.origin.filter(|_| !declared.is_removed)
+                && family.metric_type == MetricType::Histogram
+            {
+                intake.note_buckets(origin, family.bounds.len() + 1);
+            }
+        }
+    }
+
+    fn reconsider(&mut self) {
+        self.is_unsettled = true;
+    }
+
+    fn release(&mut self, intake: &mut Intake) {
+        for declared in self.series.iter().filter(|declared| declared.has_gauge) {
+            if let Some(origin) = declared.origin {
+                intake.release(origin, &self.worker.pid);
+            }
+        }
+    }
+
+    fn incarnation(&self) -> Option<&Arc<str>> {
+        Some(&self.worker.id)
+    }
+
+    fn refused(&self) -> u64 {
+        self.reader.refused()
+    }
+
+    fn lock(&self) -> LockKind {
+        self.reader.header().lock
+    }
+
+    fn is_of_other_boot(&self, boot: BootId) -> bool {
+        self.reader.header().boot.differs_from(boot)
     }
 }
 
@@ -302,43 +463,62 @@ fn cells<'a, T>(
     kept.iter().zip(values)
 }
 
-fn tell_levels(levels: &Levels, value: f64, time: f64, tell: &mut impl FnMut(SlotId, f64, f64)) {
+fn tell_levels(levels: &Levels, value: f64, time: f64, tally: &mut Tally<'_>) {
     match levels {
         Levels::Nowhere => {}
-        Levels::Value(slot) => tell(*slot, value, time),
+        Levels::Value(slot) => tally.add(*slot, value, time),
         Levels::States(slots) => {
             for (state, &slot) in slots.iter().enumerate() {
-                tell(slot, if value == state as f64 { 1.0 } else { 0.0 }, time);
+                tally.add(slot, if value == state as f64 { 1.0 } else { 0.0 }, time);
             }
         }
     }
 }
 
-fn additive_slots(family: &Family, series: SeriesId, table: &mut Table) -> Vec<(SlotId, bool)> {
-    match family.metric_type {
-        MetricType::Histogram => {
-            let bounds = family.bounds.iter().copied().chain([f64::INFINITY]);
-            let mut slots = vec![(table.sum(series), true)];
-            slots.extend(bounds.map(|bound| (table.bucket(series, bound), false)));
-            slots
+fn declaration(family: &Family) -> Declaration<'_> {
+    Declaration {
+        name: &family.name,
+        metric_type: family.metric_type,
+        is_bare: false,
+        help: &family.help,
+        unit: &family.unit,
+        mode: Some(family.mode),
+        states: &family.states,
+    }
+}
+
+/// What the additive cells of a series hold, in their order.
+fn parts(family: &Family) -> impl Iterator<Item = Part> {
+    let bounds = match family.metric_type {
+        MetricType::Histogram => &family.bounds[..],
+        _ => &[],
+    };
+    let (first, last) = match family.metric_type {
+        MetricType::Histogram => (Part::Sum, Some(Part::Bucket(Bound::INFINITE))),
+        MetricType::Summary => (Part::Sum, Some(Part::Count)),
+        _ => (Part::Whole, None),
+    };
+    let bounds = bounds.iter().filter_map(|&bound| Bound::new(bound));
+    [first]
+        .into_iter()
+        .chain(bounds.map(Part::Bucket))
+        .chain(last)
+}
+
+fn level_slots(
+    family: &Family,
+    origin: OriginId,
+    pid: &Arc<str>,
+    intake: &mut Intake,
+    asking: Asking,
+) -> Result<Levels, LeftOut> {
+    Ok(match family.metric_type {
+        MetricType::StateSet => {
+            Levels::States(intake.gauge(origin, pid, &family.states, asking)?.into())
         }
-        MetricType::Summary => vec![(table.sum(series), true), (table.count(series), false)],
-        _ => vec![(table.single(series), false)],
-    }
-}
-
-/// `[merge.counter.fall]`: what a counting cell of a store is worth: no writer leaves a negative
-/// number there, nor no number at all.
-fn lawful(value: f64) -> f64 {
-    value.max(0.0)
-}
-
-fn level_slots(family: &Family, series: SeriesId, pid: &Arc<str>, table: &mut Table) -> Levels {
-    match family.metric_type {
-        MetricType::StateSet => Levels::States(table.gauge(series, pid, &family.states).into()),
-        MetricType::Gauge => Levels::Value(table.gauge(series, pid, &[])[0]),
-        _ => Levels::Value(table.single(series)),
-    }
+        MetricType::Gauge => Levels::Value(intake.gauge(origin, pid, &[], asking)?[0]),
+        _ => Levels::Value(intake.part(origin, Part::Whole)),
+    })
 }
 
 fn has_creation(metric_type: MetricType) -> bool {
@@ -359,6 +539,12 @@ fn set<T: Clone>(
         all.resize(end, none);
     }
     all.splice(first..end, values);
+}
+
+fn clear(levels: &mut [Levels], cell: usize) {
+    if let Some(levels) = levels.get_mut(cell) {
+        *levels = Levels::Nowhere;
+    }
 }
 
 fn damage(error: ReadError) -> Damage {

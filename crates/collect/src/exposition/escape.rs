@@ -16,6 +16,15 @@ pub(super) fn write_text_help(help: &str, out: &mut Vec<u8>) {
     write(help, false, out);
 }
 
+/// Help that Prometheus reads: a zero byte in it has the whole exposition refused.
+pub(super) fn help(text: &str) -> Cow<'_, str> {
+    // [exposition.text.help] [exposition.openmetrics.help]
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(text),
+    }
+}
+
 fn write(text: &str, quotes: bool, out: &mut Vec<u8>) {
     let special = |byte: &u8| matches!(byte, b'\\' | b'\n') || quotes && *byte == b'"';
     let mut rest = text.as_bytes();
@@ -35,7 +44,7 @@ pub(crate) fn metric_name(name: &str) -> Cow<'_, str> {
 }
 
 /// The spelling of a label's name that every reader takes.
-pub(super) fn label_name(name: &str) -> Cow<'_, str> {
+pub(crate) fn label_name(name: &str) -> Cow<'_, str> {
     // [exposition.name.label]
     let name = legal(name, |_| false);
     match name.strip_prefix("__") {
@@ -73,6 +82,15 @@ mod tests {
         let mut out = Vec::new();
         write(text, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    // [exposition.text.help] [exposition.openmetrics.help]
+    //
+    // Prometheus 2.42 takes a zero byte in a label's value, and fails the scrape for one in help.
+    #[test]
+    fn help_has_no_zero_byte() {
+        assert_eq!(help("Jobs\0 done.\0"), "Jobs\u{fffd} done.\u{fffd}");
+        assert!(matches!(help("Jobs done."), Cow::Borrowed(_)));
     }
 
     // [exposition.label.value] [exposition.openmetrics.help]

@@ -6,7 +6,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::exposition::float;
-use crate::model::{Bucket, Family, Labels, Series, Value};
+use crate::model::{Bucket, Family, Labels, Quantile, Series, Value};
 
 /// Appends `families` and a line feed.
 pub(super) fn encode(families: &[Family], out: &mut Vec<u8>) {
@@ -29,6 +29,9 @@ struct FamilyObject<'a> {
     name: &'a str,
     #[serde(rename = "type")]
     metric_type: &'static str,
+    /// Only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    bare: bool,
     unit: &'a str,
     help: &'a str,
     series: Vec<SeriesObject<'a>>,
@@ -39,6 +42,7 @@ impl FamilyObject<'_> {
         FamilyObject {
             name: &family.name,
             metric_type: family.metric_type.name(),
+            bare: family.is_bare,
             unit: &family.unit,
             help: &family.help,
             series: family.series.iter().map(SeriesObject::new).collect(),
@@ -83,6 +87,8 @@ enum ValueFields<'a> {
     Summary {
         count: Option<Number>,
         sum: Option<Number>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        quantiles: Vec<QuantileObject>,
     },
 }
 
@@ -102,9 +108,14 @@ impl ValueFields<'_> {
             Value::StateSet { states, flags } => ValueFields::StateSet {
                 states: States { states, flags },
             },
-            Value::Summary { count, sum } => ValueFields::Summary {
+            Value::Summary {
+                count,
+                sum,
+                quantiles,
+            } => ValueFields::Summary {
                 count: count.map(Number),
                 sum: sum.map(Number),
+                quantiles: quantiles.iter().map(QuantileObject::new).collect(),
             },
         }
     }
@@ -121,6 +132,21 @@ impl BucketObject {
         BucketObject {
             le: Number(bucket.upper_bound),
             count: Number(bucket.count),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct QuantileObject {
+    quantile: Number,
+    value: Number,
+}
+
+impl QuantileObject {
+    fn new(quantile: &Quantile) -> QuantileObject {
+        QuantileObject {
+            quantile: Number(quantile.quantile),
+            value: Number(quantile.value),
         }
     }
 }
@@ -166,6 +192,7 @@ mod tests {
             help: "h".into(),
             unit: "".into(),
             metric_type,
+            is_bare: false,
             series: vec![Series {
                 labels: labels.into(),
                 value,
@@ -225,6 +252,7 @@ mod tests {
         let summary = Value::Summary {
             count: Some(2.0),
             sum: Some(0.5),
+            quantiles: Vec::new(),
         };
         assert_eq!(
             json(MetricType::Summary, summary, None),

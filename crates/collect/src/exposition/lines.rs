@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::exposition::{escape, float, labels::Varying};
-use crate::model::{Bucket, Family, Labels, Series, Value};
+use crate::model::{Bucket, Family, Labels, Quantile, Series, Value};
 
 /// Appends the lines of one family.
 pub(super) struct Lines<'a> {
@@ -53,7 +53,7 @@ impl<'a> Lines<'a> {
         parts
             .iter()
             .for_each(|part| self.out.extend_from_slice(part.as_bytes()));
-        escape(&self.family.help, self.out);
+        escape(&escape::help(&self.family.help), self.out);
         self.out.push(b'\n');
     }
 
@@ -61,6 +61,8 @@ impl<'a> Lines<'a> {
     pub(super) fn series(&mut self, series: &Series) {
         let labels = &series.labels;
         match &series.value {
+            // [exposition.counter.bare]
+            Value::Counter(value) if self.family.is_bare => self.sample("", labels, *value),
             Value::Counter(value) => self.sample("_total", labels, *value),
             Value::Gauge(value) | Value::Unknown(value) => self.sample("", labels, *value),
             Value::Histogram { buckets, sum } => {
@@ -74,7 +76,12 @@ impl<'a> Lines<'a> {
             }
             Value::Info => self.sample("_info", labels, 1.0),
             Value::StateSet { states, flags } => self.states(labels, states, flags),
-            Value::Summary { count, sum } => {
+            Value::Summary {
+                count,
+                sum,
+                quantiles,
+            } => {
+                self.quantiles(labels, quantiles);
                 if let Some(count) = count {
                     self.sample("_count", labels, *count);
                 }
@@ -123,6 +130,17 @@ impl<'a> Lines<'a> {
                 label,
                 bucket.count,
             );
+        }
+    }
+
+    fn quantiles(&mut self, labels: &Labels, quantiles: &[Quantile]) {
+        if quantiles.is_empty() || self.skips("") {
+            return;
+        }
+        self.varying.set(labels, "quantile");
+        for &Quantile { quantile, value } in quantiles {
+            let label = |out: &mut Vec<u8>| float::write(quantile, out);
+            varying_sample(self.out, &self.name, "", &self.varying, label, value);
         }
     }
 

@@ -53,6 +53,7 @@ impl Format {
 ///     help: "Jobs done.".into(),
 ///     unit: "".into(),
 ///     metric_type: MetricType::Counter,
+///     is_bare: false,
 ///     series: vec![Series {
 ///         labels: Default::default(),
 ///         value: Value::Counter(3.0),

@@ -8,17 +8,14 @@
 
 use crate::exposition::lines::Lines;
 use crate::exposition::{escape, labels};
-use crate::model::{Bucket, Family, MetricType, Value};
+use crate::model::{Bucket, Family, MetricType, Series, Value};
 
 /// Appends `families` and the mark of the end.
 pub(super) fn encode(families: &[Family], out: &mut Vec<u8>) {
     for family in families {
         let lines = Lines::new(family, out);
-        if family
-            .series
-            .iter()
-            .all(|series| is_lawful(family, &series.value))
-        {
+        let mut values = family.series.iter().map(|series| &series.value);
+        if !family.is_bare && values.all(|value| is_lawful(family, value)) {
             encode_typed(family, lines);
         } else {
             encode_untyped(family, lines);
@@ -54,11 +51,27 @@ fn encode_typed(family: &Family, mut lines: Lines<'_>) {
 /// Every sample that text 0.0.4 has, under its name, but without a claim to its type.
 fn encode_untyped(family: &Family, mut lines: Lines<'_>) {
     // [exposition.openmetrics.unlawful]
-    for &suffix in suffixes(family.metric_type) {
+    let suffixes = match family.is_bare {
+        // [exposition.counter.bare]
+        true => &[""],
+        false => suffixes(family.metric_type),
+    };
+    for &suffix in suffixes {
+        // Most summaries have no quantiles, which alone have the bare name.
+        if suffix.is_empty() && !family.series.iter().any(has_bare_samples) {
+            continue;
+        }
         lines.only(suffix);
         lines.help(suffix, escape::write_value);
         lines.metadata("TYPE", suffix, MetricType::Unknown.name());
         family.series.iter().for_each(|series| lines.series(series));
+    }
+}
+
+fn has_bare_samples(series: &Series) -> bool {
+    match &series.value {
+        Value::Summary { quantiles, .. } => !quantiles.is_empty(),
+        _ => true,
     }
 }
 
@@ -67,7 +80,7 @@ fn suffixes(metric_type: MetricType) -> &'static [&'static str] {
         MetricType::Counter => &["_total"],
         MetricType::Histogram => &["_bucket", "_sum", "_count"],
         MetricType::Info => &["_info"],
-        MetricType::Summary => &["_count", "_sum"],
+        MetricType::Summary => &["", "_count", "_sum"],
         _ => &[""],
     }
 }
@@ -95,8 +108,15 @@ fn is_lawful(family: &Family, value: &Value) -> bool {
         }
         // The label that tells the state must have the family's very name.
         Value::StateSet { .. } => labels::keeps_its_name(&family.name),
-        Value::Summary { count, sum } => {
-            count.is_none_or(is_count) && sum.is_none_or(|sum| sum >= 0.0)
+        Value::Summary {
+            count,
+            sum,
+            quantiles,
+        } => {
+            let are_lawful = quantiles.iter().all(|each| {
+                (0.0..=1.0).contains(&each.quantile) && (each.value >= 0.0 || each.value.is_nan())
+            });
+            count.is_none_or(is_count) && sum.is_none_or(|sum| sum >= 0.0) && are_lawful
         }
         Value::Gauge(_) | Value::Info | Value::Unknown(_) => true,
     }
@@ -123,7 +143,6 @@ fn is_negative(buckets: &[Bucket]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Series;
 
     fn openmetrics(name: &str, metric_type: MetricType, values: &[Value]) -> String {
         let series = values.iter().map(|value| Series {
@@ -136,6 +155,7 @@ mod tests {
             help: "\"\\\n".into(),
             unit: "seconds".into(),
             metric_type,
+            is_bare: false,
             series: series.collect(),
         };
         let mut out = Vec::new();
@@ -259,6 +279,7 @@ mod tests {
             let sum = Value::Summary {
                 count: None,
                 sum: Some(value),
+                quantiles: Vec::new(),
             };
             assert_eq!(is_typed(MetricType::Summary, sum), lawful, "{value}");
         }
@@ -274,6 +295,7 @@ mod tests {
             let count = Value::Summary {
                 count: Some(value),
                 sum: None,
+                quantiles: Vec::new(),
             };
             assert_eq!(is_typed(MetricType::Summary, count), lawful, "{value}");
         }

@@ -9,7 +9,11 @@ use crate::model::{Family, MetricType};
 /// Appends `families`, as `generate_latest` of client_python 0.26.0 (exposition.py) writes them.
 pub(super) fn encode(families: &[Family], out: &mut Vec<u8>) {
     for family in families {
-        let (suffix, type_name) = declaration(family.metric_type);
+        let (suffix, type_name) = match family.is_bare {
+            // [exposition.counter.bare]
+            true => ("", family.metric_type.name()),
+            false => declaration(family.metric_type),
+        };
         let mut lines = Lines::new(family, out);
         // [exposition.text.metadata]
         lines.help(suffix, escape::write_text_help);
@@ -44,6 +48,7 @@ mod tests {
             help: "Says \"so\"\\\n.".into(),
             unit: "seconds".into(),
             metric_type,
+            is_bare: false,
             series: vec![Series {
                 labels: Labels::new([("a".into(), "1".into()), ("z".into(), "2".into())]).into(),
                 value,
@@ -124,6 +129,7 @@ mod tests {
         let value = Value::Summary {
             count: Some(4.0),
             sum: None,
+            quantiles: Vec::new(),
         };
         assert_eq!(
             text("s", MetricType::Summary, value),

@@ -4,16 +4,25 @@
 //! the contributions to one slot become one value (chapter 3). Knows no files: a dialect declares
 //! its series here once, keeps the slots that it is given, and tells their values at every pass.
 
+mod family;
+mod series;
 mod slot;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use headcount_format::{MetricType, Mode};
 
+use crate::budget::{Budget, Budgets};
 use crate::exact::ExactSum;
 use crate::model::Labels;
+use crate::rules::Rules;
 use slot::{LEVEL, Nature, Operation, Slot};
+
+pub(crate) use family::{Declaration, Family};
+use series::PerWorker;
+pub(crate) use series::{Bound, Part, Parts, Series};
+pub(crate) use slot::Contributor;
 
 /// Which slot a value goes to.
 pub(crate) type SlotId = u32;
@@ -28,169 +37,71 @@ pub(crate) const NO_SLOT: SlotId = SlotId::MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     families: Vec<Family>,
-    by_key: HashMap<(Box<str>, MetricType), u32>,
+    by_key: HashMap<(Box<str>, MetricType, bool), u32>,
     series: Vec<Series>,
     slots: Vec<Slot>,
     free: Vec<SlotId>,
+    /// How many series are served at most, over all families.
+    admitted: usize,
+    /// `[merge.budget.whole]`: whether a series had to be left out, so that no other comes in.
+    is_full: bool,
     /// Grows with every change of what there is, values aside.
     pub(crate) revision: u64,
     /// Whether slots have been taken back since the readers last asked for theirs.
     pub(crate) is_stale: bool,
 }
 
-/// A family, as all its contributors together declare it.
-#[derive(Debug)]
-pub(crate) struct Family {
-    pub(crate) name: Arc<str>,
-    pub(crate) metric_type: MetricType,
-    pub(crate) helps: BTreeSet<Arc<str>>,
-    pub(crate) units: BTreeSet<Arc<str>>,
-    pub(crate) modes: BTreeSet<Rank>,
-    /// Each list of states that a contributor declares.
-    pub(crate) states: BTreeSet<Arc<[Box<str>]>>,
-    /// Whether contributors have declared different buckets.
-    pub(crate) buckets_differ: bool,
-    /// Whether it has been served, and so keeps its names.
-    pub(crate) is_served: bool,
-    series: HashMap<Arc<Labels>, SeriesId>,
-}
-
-/// A mode, ordered by what prevails where workers do not agree.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct Rank(u8, pub(crate) Mode);
-
-/// One set of labels of a family.
-#[derive(Debug)]
-pub(crate) struct Series {
-    family: u32,
-    pub(crate) labels: Arc<Labels>,
-    pub(crate) parts: Parts,
-    /// The earliest creation, in nanoseconds since 1970, if every contributor has told one.
-    created: Created,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Created {
-    #[default]
-    Unset,
-    Earliest(u64),
-    Untold,
-}
-
-/// The slots of a series.
-#[derive(Debug)]
-pub(crate) enum Parts {
-    /// A gauge or a state set: one shared, or one for each worker by its pid. A state set has as
-    /// many in a row as it has states.
-    Gauge {
-        shared: Option<Vec<SlotId>>,
-        per_worker: BTreeMap<Arc<str>, PerWorker>,
-    },
-    Histogram {
-        sum: Option<SlotId>,
-        buckets: BTreeMap<Bound, SlotId>,
-    },
-    /// A counter, an unknown value, or an info.
-    Single(SlotId),
-    Summary {
-        count: Option<SlotId>,
-        sum: Option<SlotId>,
-    },
-}
-
-/// The slots of one worker's own series.
-#[derive(Debug)]
-pub(crate) struct PerWorker {
-    pub(crate) labels: Arc<Labels>,
-    pub(crate) slots: Vec<SlotId>,
-    /// How many files contribute.
-    users: u32,
-}
-
-/// An upper bound, ordered as numbers are. Never NaN.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bound(pub(crate) f64);
-
-impl Eq for Bound {}
-
-impl Ord for Bound {
-    fn cmp(&self, other: &Bound) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Bound {
-    fn partial_cmp(&self, other: &Bound) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// What a contributor says of a family.
-#[derive(Debug)]
-pub(crate) struct Declaration<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) metric_type: MetricType,
-    pub(crate) help: &'a str,
-    pub(crate) unit: &'a str,
-    pub(crate) mode: Mode,
-    pub(crate) states: &'a [Box<str>],
-}
-
 impl Table {
-    /// The family of this name and type, with what this contributor says of it.
-    pub(crate) fn declare(&mut self, declaration: &Declaration<'_>) -> u32 {
-        let key = (declaration.name.into(), declaration.metric_type);
-        let family = match self.by_key.get(&key) {
-            Some(&family) => family,
-            None => {
-                let family = u32::try_from(self.families.len()).expect("fewer than 2^32 families");
-                self.families.push(Family {
-                    name: declaration.name.into(),
-                    metric_type: declaration.metric_type,
-                    helps: BTreeSet::new(),
-                    units: BTreeSet::new(),
-                    modes: BTreeSet::new(),
-                    states: BTreeSet::new(),
-                    buckets_differ: false,
-                    is_served: false,
-                    series: HashMap::new(),
-                });
-                self.by_key.insert(key, family);
-                family
-            }
-        };
-        let entry = &mut self.families[family as usize];
-        insert(&mut entry.helps, declaration.help);
-        insert(&mut entry.units, declaration.unit);
-        let before = (entry.mode(), entry.states.len());
-        if declaration.metric_type == MetricType::StateSet {
-            entry.states.insert(declaration.states.into());
+    /// The family of this name and type, with what this contributor says of it. `None` for a new one where there is no room for series any more.
+    pub(crate) fn declare(&mut self, declaration: &Declaration<'_>, rules: &Rules) -> Option<u32> {
+        let Declaration {
+            name,
+            metric_type,
+            is_bare,
+            ..
+        } = *declaration;
+        let key = (name.into(), metric_type, is_bare);
+        let known = self.by_key.get(&key).copied();
+        if known.is_none() && self.is_full {
+            return None;
         }
-        entry.modes.insert(Rank::of(declaration.mode));
-        if before.0.is_some() && before != (entry.mode(), entry.states.len()) {
+        let family = known.unwrap_or_else(|| {
+            let family = u32::try_from(self.families.len()).expect("fewer than 2^32 families");
+            self.families.push(Family::new(declaration, rules));
+            self.by_key.insert(key, family);
+            family
+        });
+        let is_other = self.families[family as usize].take_in(declaration);
+        if known.is_some() && is_other {
             self.take_back_slots(family);
         }
-        family
+        Some(family)
+    }
+
+    /// The series of `family` with these labels, if there is one.
+    pub(crate) fn find(&self, family: u32, labels: &Labels) -> Option<SeriesId> {
+        let family = &self.families[family as usize];
+        match labels.without_empty() {
+            None => family.series.get(&**labels.rendered()).copied(),
+            Some(bare) => family.series.get(&**bare.rendered()).copied(),
+        }
     }
 
     /// The series of `family` with these labels.
     ///
     /// `[merge.labels.empty]`: a label without a value is one that is not there, so it does not make
-    /// another series; of the ways to write it, the least is served.
-    pub(crate) fn series(&mut self, family: u32, labels: Labels) -> SeriesId {
-        let bare = labels.without_empty();
-        let identity = bare.as_ref().unwrap_or(&labels);
-        if let Some(&series) = self.families[family as usize].series.get(identity) {
+    /// another series; `[merge.labels.escaped]`: nor does a name that is spelled alike when it is
+    /// written. Of the ways to write it, the least is served.
+    pub(crate) fn series(&mut self, family: u32, labels: Arc<Labels>) -> SeriesId {
+        if let Some(series) = self.find(family, &labels) {
             let served = &mut self.series[series as usize].labels;
-            if labels < **served {
-                *served = Arc::new(labels);
+            if labels < *served {
+                *served = labels;
                 self.revision += 1;
             }
             return series;
         }
         self.revision += 1;
-        let labels = Arc::new(labels);
-        let identity = bare.map_or_else(|| Arc::clone(&labels), Arc::new);
         let parts = match self.families[family as usize].metric_type {
             MetricType::Gauge | MetricType::StateSet => Parts::Gauge {
                 shared: None,
@@ -203,57 +114,30 @@ impl Table {
             MetricType::Summary => Parts::Summary {
                 count: None,
                 sum: None,
+                quantiles: BTreeMap::new(),
             },
             MetricType::Counter => Parts::Single(self.slot(Operation::Add, Nature::Counting)),
             MetricType::Info => Parts::Single(self.slot(Operation::Max, LEVEL)),
             _ => Parts::Single(self.slot(Operation::Add, LEVEL)),
         };
-        let series = SeriesId::try_from(self.series.len()).expect("fewer than 2^32 series");
-        self.series.push(Series {
+        // Those of a gauge are counted as they come, for it may have one for each worker.
+        self.admit(
             family,
-            labels,
-            parts,
-            created: Created::Unset,
-        });
-        self.families[family as usize]
-            .series
-            .insert(identity, series);
+            usize::from(!is_gauge(self.families[family as usize].metric_type)),
+        );
+        let series = SeriesId::try_from(self.series.len()).expect("fewer than 2^32 series");
+        let bare = labels.without_empty();
+        let identity = bare.as_ref().unwrap_or(&labels).rendered();
+        let family_series = &mut self.families[family as usize].series;
+        family_series.insert(Arc::clone(identity), series);
+        self.series.push(Series::new(family, labels, parts));
         series
     }
 
-    /// `[merge.created]`: takes in when one contributor's share of the series was created, in
-    /// nanoseconds since 1970; zero where it does not tell.
+    /// Takes in when one contributor's share of the series was created, in nanoseconds since 1970;
+    /// zero where it does not tell.
     pub(crate) fn created(&mut self, series: SeriesId, created: u64) {
-        let entry = &mut self.series[series as usize].created;
-        *entry = match (*entry, created) {
-            (Created::Untold, _) | (_, 0) => Created::Untold,
-            (Created::Unset, created) => Created::Earliest(created),
-            (Created::Earliest(earliest), created) => Created::Earliest(earliest.min(created)),
-        };
-    }
-
-    /// The slot of a counter, an unknown value or an info.
-    pub(crate) fn single(&self, series: SeriesId) -> SlotId {
-        match self.series[series as usize].parts {
-            Parts::Single(slot) => slot,
-            _ => NO_SLOT,
-        }
-    }
-
-    /// The slot of a histogram's bucket with this upper bound, which is not NaN.
-    pub(crate) fn bucket(&mut self, series: SeriesId, bound: f64) -> SlotId {
-        // So that the bounds -0 and 0 are one.
-        let bound = Bound(bound + 0.0);
-        if let Parts::Histogram { buckets, .. } = &self.series[series as usize].parts
-            && let Some(&slot) = buckets.get(&bound)
-        {
-            return slot;
-        }
-        let slot = self.slot(Operation::Add, Nature::Counting);
-        if let Parts::Histogram { buckets, .. } = &mut self.series[series as usize].parts {
-            buckets.insert(bound, slot);
-        }
-        slot
+        self.series[series as usize].created(created);
     }
 
     /// How many buckets a histogram has, over all contributors.
@@ -264,44 +148,66 @@ impl Table {
         }
     }
 
+    /// Whether any histogram was found to have different buckets; says of all that they have not.
+    pub(crate) fn forget_bucket_conflicts(&mut self) -> bool {
+        let mut any = false;
+        for family in &mut self.families {
+            any |= std::mem::take(&mut family.buckets_differ);
+        }
+        any
+    }
+
     /// `[merge.conflict.buckets]`: says that contributors to the series have different buckets.
     pub(crate) fn set_buckets_differ(&mut self, series: SeriesId) {
-        let family = self.series[series as usize].family;
+        let family = self.series[series as usize].family();
         self.families[family as usize].buckets_differ = true;
     }
 
-    /// The slot of the sum of a histogram or a summary.
-    pub(crate) fn sum(&mut self, series: SeriesId) -> SlotId {
-        self.part(series, Nature::Summing, |parts| match parts {
-            Parts::Histogram { sum, .. } | Parts::Summary { sum, .. } => Some(sum),
-            _ => None,
-        })
-    }
-
-    /// The slot of the count of a summary.
-    pub(crate) fn count(&mut self, series: SeriesId) -> SlotId {
-        self.part(series, Nature::Counting, |parts| match parts {
-            Parts::Summary { count, .. } => Some(count),
-            _ => None,
-        })
-    }
-
-    fn part(
-        &mut self,
-        series: SeriesId,
-        nature: Nature,
-        select: impl Fn(&mut Parts) -> Option<&mut Option<SlotId>>,
-    ) -> SlotId {
-        match select(&mut self.series[series as usize].parts) {
-            Some(Some(slot)) => return *slot,
+    /// The slot of a part of a series that is no gauge; none where its type has no such part.
+    pub(crate) fn part(&mut self, series: SeriesId, part: Part) -> SlotId {
+        let parts = &mut self.series[series as usize].parts;
+        let (operation, nature) = match part {
+            Part::Bucket(_) | Part::Count => (Operation::Add, Nature::Counting),
+            Part::Quantile(_) => (Operation::Only, LEVEL),
+            Part::Sum => (Operation::Add, Nature::Summing),
+            Part::Whole => {
+                return match parts {
+                    Parts::Single(slot) => *slot,
+                    _ => NO_SLOT,
+                };
+            }
+        };
+        match find(parts, part) {
+            Some(Some(slot)) => return slot,
             Some(None) => {}
             None => return NO_SLOT,
         }
-        let slot = self.slot(Operation::Add, nature);
-        if let Some(part) = select(&mut self.series[series as usize].parts) {
-            *part = Some(slot);
+        let slot = self.slot(operation, nature);
+        match (&mut self.series[series as usize].parts, part) {
+            (Parts::Histogram { buckets, .. }, Part::Bucket(bound)) => {
+                buckets.insert(bound, slot);
+            }
+            (Parts::Summary { quantiles, .. }, Part::Quantile(bound)) => {
+                quantiles.insert(bound, slot);
+            }
+            (Parts::Summary { count, .. }, _) if part == Part::Count => *count = Some(slot),
+            (Parts::Histogram { sum, .. } | Parts::Summary { sum, .. }, _) => *sum = Some(slot),
+            _ => {}
         }
         slot
+    }
+
+    /// Whether a gauge would have a series more if the worker with this pid had a value in it.
+    pub(crate) fn is_new_row(&self, series: SeriesId, pid: &Arc<str>) -> bool {
+        let entry = &self.series[series as usize];
+        let is_per_worker = self.families[entry.family() as usize]
+            .mode()
+            .is_per_worker();
+        match &entry.parts {
+            Parts::Gauge { per_worker, .. } if is_per_worker => !per_worker.contains_key(pid),
+            Parts::Gauge { shared, .. } => shared.is_none(),
+            _ => false,
+        }
     }
 
     /// The slots of a gauge or a state set for the worker with this pid: its own or shared ones, as
@@ -312,10 +218,12 @@ impl Table {
         pid: &Arc<str>,
         states: &[Box<str>],
     ) -> Vec<SlotId> {
-        let family = self.series[series as usize].family;
+        let is_new = self.is_new_row(series, pid);
+        let family = self.series[series as usize].family();
         let union = self.families[family as usize].all_states();
-        let mode = self.families[family as usize].mode().unwrap_or_default();
+        let mode = self.families[family as usize].mode();
         let wanted = union.len().max(1);
+        self.admit(family, usize::from(is_new));
         let (operation, is_live) = (Operation::of(mode), mode.is_live());
         let nature = Nature::Level { is_live };
         let mut slots = self.gauge_slots(series, pid, mode);
@@ -377,6 +285,9 @@ impl Table {
         {
             self.revision += 1;
             self.free.extend(entry.slots);
+            let family = self.series[series as usize].family();
+            self.families[family as usize].admitted -= 1;
+            self.admitted -= 1;
         }
     }
 
@@ -384,23 +295,66 @@ impl Table {
     /// readers declare it anew.
     pub(crate) fn forget_creation(&mut self) {
         self.is_stale = true;
-        for series in &mut self.series {
-            series.created = Created::Unset;
-        }
+        self.series.iter_mut().for_each(Series::forget_creation);
     }
 
     /// Makes every series forget who has slots of its own, before all readers ask anew.
     pub(crate) fn forget_slots(&mut self) {
         self.is_stale = false;
         self.revision += 1;
-        for series in &mut self.series {
-            if let Parts::Gauge { shared, per_worker } = &mut series.parts {
-                self.free.extend(shared.take().into_iter().flatten());
-                let own = std::mem::take(per_worker);
-                self.free
-                    .extend(own.into_values().flat_map(|entry| entry.slots));
-            }
+        for series in 0..self.series.len() {
+            self.take_back(series);
         }
+    }
+
+    /// `[rules.reload]`: makes every family forget its series, as other rules are to make others of
+    /// them; what workers have declared, and which names were served, stays. Who holds a slot or a
+    /// series asks anew.
+    pub(crate) fn forget_series(&mut self, rules: &Rules) {
+        self.series.clear();
+        self.slots.clear();
+        self.free.clear();
+        self.revision += 1;
+        self.admitted = 0;
+        self.is_full = false;
+        for family in &mut self.families {
+            family.heed(rules);
+            family.series.clear();
+            family.admitted = 0;
+            family.is_full = false;
+            family.buckets_differ = false;
+        }
+    }
+
+    /// `[merge.budget.whole]`: looks whether `family` has room for one series more. If it has none
+    /// it never has again, so that no series comes in of which a part was left out before; but a
+    /// series that belongs to one worker is whole by itself.
+    ///
+    /// # Errors
+    ///
+    /// Which budget is used up.
+    pub(crate) fn has_room(&mut self, family: u32, budgets: &Budgets) -> Result<(), Budget> {
+        let entry = &mut self.families[family as usize];
+        let is_own = is_gauge(entry.metric_type) && entry.mode().is_per_worker();
+        let is_family_full = entry.admitted >= budgets.family_series;
+        let is_full = self.admitted >= budgets.series;
+        if !is_own {
+            entry.is_full |= is_family_full;
+            self.is_full |= !entry.is_full && is_full;
+        }
+        match (
+            is_family_full || (!is_own && entry.is_full),
+            is_full || (!is_own && self.is_full),
+        ) {
+            (true, _) => Err(Budget::FamilySeries),
+            (false, true) => Err(Budget::Series),
+            (false, false) => Ok(()),
+        }
+    }
+
+    fn admit(&mut self, family: u32, rows: usize) {
+        self.families[family as usize].admitted += rows;
+        self.admitted += rows;
     }
 
     /// Forgets the values of the last pass.
@@ -410,14 +364,20 @@ impl Table {
 
     /// Adds one contribution; `stamp` is the time of a most recent value. The younger of two
     /// workers contributes later.
-    pub(crate) fn contribute(&mut self, slot: SlotId, value: f64, stamp: f64, is_dead: bool) {
+    pub(crate) fn contribute(&mut self, slot: SlotId, value: f64, stamp: f64, by: Contributor) {
         let Some(slot) = self.slots.get_mut(slot as usize) else {
             return;
         };
-        if is_dead && slot.nature() == (Nature::Level { is_live: true }) {
+        if by.is_dead && slot.nature() == (Nature::Level { is_live: true }) {
             return;
         }
-        slot.contribute(value, stamp);
+        slot.contribute(value, stamp, by);
+    }
+
+    /// `[merge.worker.twice]`: whether two workers that may both live have claimed a slot that one
+    /// of them can have.
+    pub(crate) fn is_contested(&self, slot: SlotId) -> bool {
+        self.slots[slot as usize].is_contested()
     }
 
     /// Adds what contributors that are gone have left.
@@ -425,12 +385,6 @@ impl Table {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             slot.add(departed);
         }
-    }
-
-    /// Whether the slot's contributions outlive their contributor.
-    pub(crate) fn is_lasting(&self, slot: SlotId) -> bool {
-        let slot = self.slots.get(slot as usize);
-        slot.is_some_and(|slot| !matches!(slot.nature(), Nature::Level { .. }))
     }
 
     /// Whether a value below the last one means that its contributor began again.
@@ -465,13 +419,23 @@ impl Table {
     /// ones asks anew before the next value is told.
     fn take_back_slots(&mut self, family: u32) {
         self.is_stale = true;
-        for &series in self.families[family as usize].series.values() {
-            if let Parts::Gauge { shared, per_worker } = &mut self.series[series as usize].parts {
-                let own = std::mem::take(per_worker);
-                self.free
-                    .extend(own.into_values().flat_map(|entry| entry.slots));
-                self.free.extend(shared.take().into_iter().flatten());
-            }
+        let series: Vec<SeriesId> = self.series_of(family).collect();
+        for series in series {
+            self.take_back(series as usize);
+        }
+    }
+
+    fn take_back(&mut self, series: usize) {
+        let series = &mut self.series[series];
+        let family = series.family();
+        if let Parts::Gauge { shared, per_worker } = &mut series.parts {
+            let rows = per_worker.len() + usize::from(shared.is_some());
+            self.families[family as usize].admitted -= rows;
+            self.admitted -= rows;
+            let own = std::mem::take(per_worker);
+            self.free
+                .extend(own.into_values().flat_map(|entry| entry.slots));
+            self.free.extend(shared.take().into_iter().flatten());
         }
     }
 
@@ -489,63 +453,21 @@ impl Table {
     }
 }
 
-impl Family {
-    /// `[merge.conflict.mode]`: the mode that all contributors are merged by.
-    pub(crate) fn mode(&self) -> Option<Mode> {
-        self.modes.first().map(|rank| rank.1)
-    }
-
-    /// `[merge.state-set.states]`: the states that all contributors have together: as declared
-    /// where all agree, and else in order.
-    pub(crate) fn all_states(&self) -> Arc<[Box<str>]> {
-        let mut lists = self.states.iter();
-        match (lists.next(), lists.next()) {
-            (None, _) => Arc::new([]),
-            (Some(only), None) => Arc::clone(only),
-            _ => {
-                let all: BTreeSet<&Box<str>> =
-                    self.states.iter().flat_map(|list| &**list).collect();
-                all.into_iter().cloned().collect()
-            }
+/// The slot of a part, if it has one yet; `None` where a series has no such part.
+fn find(parts: &Parts, part: Part) -> Option<Option<SlotId>> {
+    match (parts, part) {
+        (Parts::Histogram { buckets, .. }, Part::Bucket(bound)) => {
+            Some(buckets.get(&bound).copied())
         }
-    }
-}
-
-impl Series {
-    pub(crate) fn family(&self) -> u32 {
-        self.family
-    }
-
-    pub(crate) fn created_seconds(&self) -> Option<f64> {
-        match self.created {
-            Created::Earliest(nanoseconds) => Some(nanoseconds as f64 / 1e9),
-            Created::Unset | Created::Untold => None,
+        (Parts::Summary { quantiles, .. }, Part::Quantile(bound)) => {
+            Some(quantiles.get(&bound).copied())
         }
+        (Parts::Histogram { sum, .. } | Parts::Summary { sum, .. }, Part::Sum) => Some(*sum),
+        (Parts::Summary { count, .. }, Part::Count) => Some(*count),
+        _ => None,
     }
 }
 
-impl Rank {
-    /// What tells more prevails over what tells less, so that one worker of an older release does
-    /// not undo a choice.
-    fn of(mode: Mode) -> Rank {
-        let rank = match mode {
-            Mode::Sum => 0,
-            Mode::LiveSum => 1,
-            Mode::Max => 2,
-            Mode::LiveMax => 3,
-            Mode::Min => 4,
-            Mode::LiveMin => 5,
-            Mode::MostRecent => 6,
-            Mode::LiveMostRecent => 7,
-            Mode::LiveAll => 8,
-            Mode::All => 9,
-        };
-        Rank(rank, mode)
-    }
-}
-
-fn insert(texts: &mut BTreeSet<Arc<str>>, text: &str) {
-    if !text.is_empty() && !texts.contains(text) {
-        texts.insert(text.into());
-    }
+pub(crate) fn is_gauge(metric_type: MetricType) -> bool {
+    matches!(metric_type, MetricType::Gauge | MetricType::StateSet)
 }

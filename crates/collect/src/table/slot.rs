@@ -17,6 +17,18 @@ pub(super) struct Slot {
     value: f64,
     /// The time of `value`.
     stamp: f64,
+    /// Who told `value`, where that matters.
+    by: Contributor,
+    is_contested: bool,
+}
+
+/// Who contributes: one file.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Contributor {
+    /// Its number in the pass.
+    pub(crate) number: u32,
+    /// Whether its worker is known to be dead.
+    pub(crate) is_dead: bool,
 }
 
 /// What becomes of a contribution when its contributor is gone.
@@ -37,7 +49,9 @@ pub(super) enum Operation {
     Max,
     Min,
     MostRecent,
-    /// Of two workers with one pid, the younger's.
+    /// What one contributor alone says; of two, none.
+    Only,
+    /// Of two workers with one pid, the younger's; what one worker has in several is added up.
     Youngest,
 }
 
@@ -65,6 +79,8 @@ impl Slot {
             sum: ExactSum::new(),
             value: 0.0,
             stamp: 0.0,
+            by: Contributor::default(),
+            is_contested: false,
         }
     }
 
@@ -75,6 +91,7 @@ impl Slot {
     /// Forgets the value of the last pass.
     pub(super) fn clear(&mut self) {
         self.is_set = false;
+        self.is_contested = false;
         if self.operation == Operation::Add {
             self.sum = ExactSum::new();
         }
@@ -88,14 +105,21 @@ impl Slot {
 
     /// The value, if anything has contributed.
     pub(super) fn value(&self) -> Option<f64> {
-        self.is_set.then(|| match self.operation {
-            Operation::Add => self.sum.value(),
-            _ => self.value,
-        })
+        self.is_set
+            .then(|| match self.operation {
+                Operation::Add => self.sum.value(),
+                _ => self.value,
+            })
+            .filter(|_| self.operation != Operation::Only || !self.is_contested)
+    }
+
+    /// Whether more than one has told a value that only one can have.
+    pub(super) fn is_contested(&self) -> bool {
+        self.is_contested
     }
 
     #[inline]
-    pub(super) fn contribute(&mut self, value: f64, stamp: f64) {
+    pub(super) fn contribute(&mut self, value: f64, stamp: f64, by: Contributor) {
         match self.operation {
             Operation::Add => self.sum.add(value),
             Operation::Max => self.keep(value, 0.0, |old, _| above(value, old)),
@@ -107,9 +131,24 @@ impl Slot {
                 });
             }
             Operation::MostRecent => return,
-            Operation::Youngest => self.keep(value, 0.0, |_, _| true),
+            Operation::Only | Operation::Youngest => self.claim(value, by),
         }
         self.is_set = true;
+    }
+
+    /// `[merge.gauge.youngest]`: the one who tells later is the younger; `[rules.drop-label]`: what
+    /// one contributor tells of what was several series is added up.
+    fn claim(&mut self, value: f64, by: Contributor) {
+        let is_one = self.is_set && self.by.number == by.number;
+        if is_one && self.operation == Operation::Youngest {
+            self.value += value;
+            return;
+        }
+        // A dead worker's name is free for the next.
+        let is_past = self.operation == Operation::Youngest && (self.by.is_dead || by.is_dead);
+        self.is_contested |= self.is_set && !is_past;
+        self.value = value;
+        self.by = by;
     }
 
     fn keep(&mut self, value: f64, stamp: f64, prevails: impl Fn(f64, f64) -> bool) {

@@ -3,6 +3,7 @@
 use headcount_collect::exposition::Format;
 use headcount_collect::model::Mode;
 use headcount_collect::report::Liveness;
+use headcount_collect::rules::{Pattern, Rule, Rules};
 use headcount_format::MetricType;
 use headcount_format::record::Family;
 
@@ -59,7 +60,7 @@ fn of_two_types_the_one_that_must_not_fall_is_served() {
         ("counter", counter("x", 2.0)),
     ]);
     assert_eq!(pass.lines(), ["x_total 3.0"]);
-    let report = "counter x and gauge x want one name: the gauge is left out";
+    let report = "counter x and gauge x want one name: gauge x is left out";
     assert_eq!(pass.conflicts(), [report]);
 
     let pass = in_every_order(&[
@@ -70,7 +71,7 @@ fn of_two_types_the_one_that_must_not_fall_is_served() {
         ("histogram", histogram("x", 1.0, &[("+Inf", 1.0)])),
     ]);
     assert_eq!(pass.value("x_count"), Some(1.0));
-    let report = "histogram x and summary x want one name: the summary is left out";
+    let report = "histogram x and summary x want one name: summary x is left out";
     assert_eq!(pass.conflicts(), [report]);
 }
 
@@ -101,7 +102,7 @@ fn who_has_been_served_keeps_the_name() {
     pool.directory.write("counter_2.db", &counter("x", 1.0));
     let pass = pool.pass();
     assert_eq!(pass.lines(), ["x 5.0"]);
-    let report = "gauge x and counter x want one name: the counter is left out";
+    let report = "gauge x and counter x want one name: counter x is left out";
     assert_eq!(pass.conflicts(), [report]);
     assert_eq!(collect_once(&pool.directory).lines(), ["x_total 1.0"]);
     // When the gauge goes, the counter comes with all that it has counted, and stays.
@@ -329,4 +330,26 @@ fn a_new_pool_has_no_old_conflicts() {
     let pass = Pass(collector.collect(|_| Liveness::Unknown));
     assert_eq!(pass.lines(), ["x{pid=\"1\"} 1.0"]);
     assert!(pass.0.conflicts.is_empty());
+}
+
+// [rules.mode] [merge.gauge.mostrecent]
+#[test]
+fn a_rule_that_needs_times_where_there_are_none_is_told() {
+    let mut pool = Pool::with(&[("gauge_all_1.db", gauge("g", 1.0, 0.0))]);
+    let rule = Rule {
+        pattern: Pattern::new("g"),
+        mode: Some(Mode::MostRecent),
+        ..Rule::default()
+    };
+    pool.collector.set_rules(Rules { rules: vec![rule] });
+    let pass = pool.pass();
+    assert_eq!(pass.lines(), [""; 0]);
+    let told =
+        "g has the mode mostrecent by a rule, but no value of it has a time: it is not served";
+    assert_eq!(pass.conflicts(), [told]);
+    let file = gauge("g", 2.0, 5.0);
+    pool.directory.write("gauge_mostrecent_2.db", &file);
+    let pass = pool.pass();
+    assert_eq!(pass.lines(), ["g 2.0"]);
+    assert_eq!(pass.conflicts(), [""; 0]);
 }

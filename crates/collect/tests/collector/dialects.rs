@@ -1,19 +1,23 @@
 //! `spec/dialects.md`: what is read as which dialect, and what is not.
 
+use std::collections::BTreeMap;
+
+use headcount_collect::budget::Budget;
+
 use crate::pool::{Pass, Pool, collect_once};
 use crate::python::{PythonFile, counter};
 
 /// A file with entries of these keys and values, each value this many bytes before the next entry.
 fn entries(keys: &[&str], value_bytes: usize) -> Vec<u8> {
     let mut bytes = vec![0; 8];
-    for key in keys {
+    for (value, key) in (1..).zip(keys) {
         bytes.extend((key.len() as u32).to_le_bytes());
         bytes.extend(key.as_bytes());
         bytes.push(b' ');
         while !bytes.len().is_multiple_of(8) {
             bytes.push(b' ');
         }
-        bytes.extend(1.0_f64.to_le_bytes());
+        bytes.extend(f64::from(value).to_le_bytes());
         bytes.extend(vec![0; value_bytes - 8]);
     }
     let used = bytes.len() as u32;
@@ -66,8 +70,10 @@ fn a_name_that_no_worker_gives_is_foreign() {
         "info_1.db",
         "stateset_1.db",
         "unknown_1.db",
-        "exemplar_1.db",
         "Counter_1.db",
+        "metric_c.bin",
+        "metric___1.bin",
+        "c___1.bin",
         "foo.store",
         "000102030405060708090A0B0C0D0E0F.store",
     ] {
@@ -100,46 +106,96 @@ fn a_python_file_named_as_a_store_and_the_reverse_are_foreign() {
     assert_eq!(pass.state("counter_1.db"), "foreign");
 }
 
-// [python.older] [dialect.foreign]
+// [vinted.exemplar] [merge.file.passed-over]
 #[test]
-fn files_of_older_releases_and_of_ruby_are_told_apart_and_left_out() {
-    let (three, four) = (
-        [r#"["a", "a_total", {}]"#, r#"["b", "b_total", {}]"#],
-        [
-            r#"["a", "a_total", {}, "Help."]"#,
-            r#"["b", "b_total", {"l": "x"}, "Help."]"#,
-        ],
-    );
-    let arrays = [r#"["a", "a", ["l"], ["x"]]"#, r#"["b", "b", ["l"], ["x"]]"#];
-    let gitlab = [
-        r#"["a","a_total",["l"],["x"]]"#,
-        r#"["b","b_total",["l"],[1.5]]"#,
-    ];
-    for keys in [three, four, arrays, gitlab] {
-        for count in [1, 2] {
-            let pass = pass_over("counter_1.db", &entries(&keys[..count], 8));
-            assert_eq!(pass.state("counter_1.db"), "foreign", "{keys:?}");
-        }
-    }
-    for keys in [three, arrays, gitlab] {
-        let pass = pass_over("counter_1.db", &entries(&keys, 8));
-        assert_eq!(pass.lines(), ["sibling_total 7.0"], "{keys:?}");
-    }
+fn exemplars_are_passed_over_and_said_so() {
+    let pass = pass_over("exemplar_1-0.db", &counter("c", 1.0));
+    assert_eq!(pass.state("exemplar_1-0.db"), "passed_over");
+    assert_eq!(pass.lines(), ["sibling_total 7.0"]);
 }
 
-// [python.older] [dialect.foreign]
-//
-// The key of 0.16 and 0.17 is that of today, only the time behind the value is missing: the first
-// of several entries parses, and must not be counted when the second shows what the file is.
+// [dialect.walk] [dialect.key]
 #[test]
-fn nothing_of_a_file_of_an_older_release_is_counted() {
-    let keys = [
+fn the_releases_of_python_and_ruby_are_told_apart_by_content() {
+    let object = [r#"["a", "a_total", {}]"#, r#"["b", "b_total", {"l": "x"}]"#];
+    let help = [
         r#"["a", "a_total", {}, "Help."]"#,
         r#"["b", "b_total", {"l": "x"}, "Help."]"#,
     ];
-    let pass = pass_over("counter_1.db", &entries(&keys, 8));
-    assert_eq!(pass.state("counter_1.db"), "foreign");
-    assert_eq!(pass.lines(), ["sibling_total 7.0"]);
+    let arrays = [r#"["a", "a", [], []]"#, r#"["b", "b", ["l"], ["x"]]"#];
+    let gitlab = [r#"["a","a",[],[]]"#, r#"["b_total","b_total",["l"],["x"]]"#];
+    for (keys, stride, client, names) in [
+        (
+            object,
+            8,
+            "prometheus_client 0.4 to 0.15",
+            ["a_total", "b_total"],
+        ),
+        (
+            help,
+            8,
+            "prometheus_client 0.16 to 0.17",
+            ["a_total", "b_total"],
+        ),
+        (
+            help,
+            16,
+            "prometheus_client 0.18 to 0.26",
+            ["a_total", "b_total"],
+        ),
+        (arrays, 8, "prometheus_client 0.0.20 to 0.3", ["a", "b"]),
+        (
+            gitlab,
+            8,
+            "prometheus-client-mmap 0.16 to 1.x",
+            ["a", "b_total"],
+        ),
+    ] {
+        let lines = [
+            format!("{} 1.0", names[0]),
+            format!("{}{{l=\"x\"}} 2.0", names[1]),
+            "sibling_total 7.0".to_owned(),
+        ];
+        let whole = entries(&keys, stride);
+        // A file with one entry, with both, and with a second that is not all there yet.
+        let mut torn = whole.clone();
+        let second = 8 + (keys[0].len() + 4) / 8 * 8 + 8 + stride;
+        torn[second + 9..].fill(0);
+        for (content, count, state) in [
+            (&entries(&keys[..1], stride), 1, "good"),
+            (&whole, 2, "good"),
+            (&torn, 1, "torn_tail"),
+        ] {
+            let pass = pass_over("counter_1.db", content);
+            let file = pass.file("counter_1.db");
+            assert_eq!(file.client, client, "{keys:?}");
+            assert_eq!(pass.state("counter_1.db"), state, "{keys:?}");
+            let expected = lines
+                .iter()
+                .enumerate()
+                .filter(|&(at, _)| at < count || at == 2);
+            let expected: Vec<_> = expected.map(|(_, line)| line).collect();
+            assert_eq!(
+                pass.lines().iter().collect::<Vec<_>>(),
+                expected,
+                "{keys:?}"
+            );
+        }
+    }
+}
+
+// [dialect.key] [dialect.foreign]
+#[test]
+fn a_key_that_no_client_writes_is_foreign() {
+    for key in [
+        r#"["a", "a_total"]"#,
+        r#"["a", 1, {}]"#,
+        r#"["a", "a", [], [], []]"#,
+    ] {
+        let pass = pass_over("counter_1.db", &entries(&[key], 8));
+        assert_eq!(pass.state("counter_1.db"), "foreign", "{key}");
+        assert_eq!(pass.lines(), ["sibling_total 7.0"], "{key}");
+    }
 }
 
 // [python.header]
@@ -219,7 +275,7 @@ fn a_bucket_needs_a_bound_that_is_a_number() {
     }
 }
 
-// [python.limit]
+// [python.limit] [merge.budget.labels] [merge.budget.label-bytes] [merge.budget.report]
 #[test]
 fn texts_and_labels_have_limits() {
     let labels = |count: usize| {
@@ -229,16 +285,20 @@ fn texts_and_labels_have_limits() {
         format!("{{{}}}", pairs.join(", "))
     };
     let file = PythonFile::new()
-        .counter("a", &labels(128), 1.0)
-        .counter("b", &labels(129), 2.0)
-        .counter("c", &format!(r#"{{"l": "{}"}}"#, "x".repeat(65_535)), 3.0)
-        .counter("d", &format!(r#"{{"l": "{}"}}"#, "x".repeat(65_536)), 4.0)
+        .counter("a", &labels(64), 1.0)
+        .counter("b", &labels(65), 2.0)
+        .counter("c", &format!(r#"{{"l": "{}"}}"#, "x".repeat(16_383)), 3.0)
+        .counter("d", &format!(r#"{{"l": "{}"}}"#, "x".repeat(16_384)), 4.0)
         .counter("e", &format!(r#"{{"l": "{}"}}"#, "x".repeat(1 << 20)), 5.0)
-        .counter("f", "{}", 6.0);
+        .counter(&"n".repeat(65_536), "{}", 6.0)
+        .counter("f", "{}", 7.0);
     let pass = pass_over("counter_1.db", &file.on_disk());
     let names: Vec<_> = pass.0.families.iter().map(|family| &*family.name).collect();
     assert_eq!(names, ["a", "c", "f", "sibling"]);
     assert_eq!(pass.state("counter_1.db"), "too_large");
+    let left_out = &pass.file("counter_1.db").left_out;
+    let expected = [(Budget::LabelBytes, 2), (Budget::Labels, 1)];
+    assert_eq!(*left_out, BTreeMap::from(expected));
 }
 
 // [python.publish] [python.killed] [python.walk]
@@ -254,7 +314,8 @@ fn a_writer_that_is_killed_between_any_two_steps_leaves_what_was_written() {
         (file.clone(), "empty", vec![]),
     ];
     file[0] = 8;
-    steps.push((file.clone(), "good", vec![]));
+    // [dialect.undecided]
+    steps.push((file.clone(), "empty", vec![]));
     // The first entry, whole; then the second, byte by byte, before it is published.
     file[..entry].copy_from_slice(&whole.bytes[..entry]);
     file[..4].copy_from_slice(&(entry as u32).to_le_bytes());

@@ -21,7 +21,7 @@ fn only_names_that_workers_give_are_looked_at() {
         ("counter_1.db", counter("c", 1.0)),
         (".counter_2.db", counter("c", 10.0)),
         ("counter_3.db.bak", counter("c", 100.0)),
-        ("counter_4.bin", counter("c", 1000.0)),
+        ("counter_4.dbx", counter("c", 1000.0)),
         ("notes.txt", b"c_total 7".to_vec()),
     ]);
     let pass = pool.pass();
@@ -177,7 +177,7 @@ fn only_a_regular_file_with_one_name_is_opened() {
     assert_eq!(pass.lines(), ["c_total 1.0"]);
     for number in 2..=8 {
         let name = format!("counter_{number}.db");
-        assert_eq!(pass.state(&name), "not_a_file", "{name}");
+        assert_eq!(pass.state(&name), "hostile", "{name}");
     }
 
     // Each is looked at anew.
@@ -198,7 +198,7 @@ fn a_second_name_for_a_file_that_is_read_does_not_count_again() {
     fs::hard_link(at("counter_1.db"), at("counter_2.db")).unwrap();
     let pass = pool.pass();
     assert_eq!(pass.lines(), ["c_total 1.0"]);
-    assert_eq!(pass.state("counter_2.db"), "not_a_file");
+    assert_eq!(pass.state("counter_2.db"), "hostile");
 }
 
 // [merge.file.empty] [merge.file.damage] [python.header]
@@ -223,7 +223,7 @@ fn files_of_a_few_bytes_cost_themselves() {
     assert_eq!(state("counter_0.db"), "empty");
     assert_eq!(state("counter_3.db"), "truncated");
     assert_eq!(state("counter_7.db"), "truncated");
-    assert_eq!(state("counter_8.db"), "good");
+    assert_eq!(state("counter_8.db"), "empty");
     assert_eq!(state("counter_9.db"), "empty");
     assert_eq!(state("000102030405060708090a0b0c0d0e0f.store"), "truncated");
     assert_eq!(state("100102030405060708090a0b0c0d0e0f.store"), "truncated");

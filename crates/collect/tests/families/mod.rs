@@ -49,6 +49,7 @@ fn family(names: Names) -> impl Strategy<Value = Family> {
                 help: help.as_str().into(),
                 unit: unit.into(),
                 metric_type,
+                is_bare: false,
                 series: distinct(series),
             })
         },
@@ -111,7 +112,11 @@ fn value(metric_type: MetricType) -> BoxedStrategy<Value> {
         MetricType::Info => Just(Value::Info).boxed(),
         MetricType::StateSet => state_set().boxed(),
         MetricType::Summary => (prop::option::of(count()), prop::option::of(total()))
-            .prop_map(|(count, sum)| Value::Summary { count, sum })
+            .prop_map(|(count, sum)| Value::Summary {
+                count,
+                sum,
+                quantiles: Vec::new(),
+            })
             .boxed(),
         _ => float().prop_map(Value::Unknown).boxed(),
     }

@@ -116,7 +116,7 @@ fn expected_samples(family: &Family) -> Vec<Sample> {
                     sample("", Some(label), f64::from(u8::from(flag)));
                 }
             }
-            Value::Summary { count, sum } => {
+            Value::Summary { count, sum, .. } => {
                 count
                     .iter()
                     .for_each(|&count| sample("_count", None, count));

@@ -1,0 +1,399 @@
+//! One directory of a pool, its files, and what is left of those that are gone.
+//!
+//! Owns what becomes of a file that comes, goes or loses its name (`spec/merge.md`, chapter 1).
+//! Knows neither dialects nor how values are merged.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
+use std::hash::Hash;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use headcount_format::identity::BootId;
+
+use super::departed::Departed;
+use super::tracked::Tracked;
+use super::{DirectoryReport, WorkerFile};
+use crate::dialect::Shared;
+use crate::directory::{Directory, Entry, FileIdentity, Listing};
+use crate::intake::{DirectoryId, Intake};
+use crate::model::Labels;
+use crate::report::{FileState, Liveness};
+use crate::table::Table;
+
+/// One directory.
+#[derive(Debug)]
+pub(super) struct Pool {
+    number: DirectoryId,
+    directory: Directory,
+    /// `[rules.labels]`.
+    pub(super) labels: Labels,
+    files: BTreeMap<OsString, Tracked>,
+    /// Files whose name is gone: read once more, and for as long as their worker lives.
+    nameless: Vec<Tracked>,
+    /// `[text.rewritten]`: files that are gone and go on if one of their name comes, the oldest
+    /// first.
+    asleep: VecDeque<(OsString, Tracked)>,
+    departed: Departed,
+    error: Option<String>,
+    replaced: u64,
+    /// How many files the budget has no room for.
+    files_left_out: u64,
+}
+
+/// How many text files that are gone go on if one of their name comes back.
+const ASLEEP: usize = 256;
+
+/// How much room there is for files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    /// How many there may be in this directory.
+    pub(super) files: usize,
+    /// How many more may stay open.
+    pub(super) descriptors: usize,
+}
+
+impl Pool {
+    pub(super) fn new(number: DirectoryId, path: PathBuf) -> Pool {
+        Pool {
+            number,
+            directory: Directory::new(path),
+            labels: Labels::default(),
+            files: BTreeMap::new(),
+            nameless: Vec::new(),
+            asleep: VecDeque::new(),
+            departed: Departed::default(),
+            error: None,
+            replaced: 0,
+            files_left_out: 0,
+        }
+    }
+
+    /// Every file that is read or has been, those that are gone first.
+    pub(super) fn tracked(&self) -> impl Iterator<Item = &Tracked> {
+        let asleep = self.asleep.iter().map(|(_, tracked)| tracked);
+        asleep.chain(&self.nameless).chain(self.files.values())
+    }
+
+    /// How many files take room, of which there is `limit`.
+    pub(super) fn count(&self, limit: usize) -> usize {
+        self.files.len() + self.nameless_count(limit)
+    }
+
+    /// How many files without a name take room: those that are read on, since their worker lives.
+    ///
+    /// One that goes after one more look takes none from the files that come in its place. It may
+    /// have to wait for that look, so that beyond `limit` of such files each takes room after all:
+    /// files that come and go between two passes pile up no further.
+    fn nameless_count(&self, limit: usize) -> usize {
+        let stays = |old: &&Tracked| old.file.is_some() && old.liveness == Liveness::Live;
+        let staying = self.nameless.iter().filter(stays).count();
+        staying + (self.nameless.len() - staying).saturating_sub(limit)
+    }
+
+    pub(super) fn open_files(&self) -> usize {
+        self.tracked().filter(|file| file.file.is_some()).count()
+    }
+
+    pub(super) fn reports(&self) -> impl Iterator<Item = crate::report::FileReport> {
+        self.files
+            .values()
+            .chain(&self.nameless)
+            .map(Tracked::report)
+    }
+
+    pub(super) fn report(&self) -> DirectoryReport {
+        DirectoryReport {
+            path: self.directory.path().to_owned(),
+            error: self.error.clone(),
+            replaced: self.replaced,
+            files_left_out: self.files_left_out,
+        }
+    }
+
+    /// Adds what nobody tells any more to the totals.
+    pub(super) fn contribute_departed(&self, table: &mut Table) {
+        self.departed.contribute(table);
+    }
+
+    /// Has every file ask anew where its values go; with `reconsiders`, also what was left out.
+    pub(super) fn rebind(&mut self, intake: &mut Intake, reconsiders: bool) {
+        let asleep = self.asleep.iter_mut().map(|(_, tracked)| tracked);
+        let tracked = asleep
+            .chain(&mut self.nameless)
+            .chain(self.files.values_mut());
+        for source in tracked.filter_map(|file| file.source.as_mut()) {
+            source.rebind(intake);
+            if reconsiders {
+                source.reconsider();
+            }
+        }
+        self.departed.rebind(intake);
+    }
+
+    /// Has every file say again how many buckets each histogram has.
+    pub(super) fn note_buckets(&self, intake: &mut Intake) {
+        for source in self.tracked().filter_map(|file| file.source.as_ref()) {
+            source.note_buckets(intake);
+        }
+    }
+
+    /// Compares the listing with what is known; whether another directory has taken the place of
+    /// the one that was known.
+    pub(super) fn sync(&mut self, shared: &mut Shared, room: Room) -> bool {
+        let limit = room.files.saturating_sub(self.nameless_count(room.files));
+        let Pool {
+            directory, files, ..
+        } = self;
+        let listed = directory.list(|name| files.contains_key(name), limit);
+        let listing = match listed {
+            Ok(listing) => listing,
+            Err(error) => {
+                self.error = Some(error.to_string());
+                return false;
+            }
+        };
+        self.error = None;
+        let Listing {
+            entries,
+            left_out,
+            is_replaced,
+        } = listing;
+        self.files_left_out = left_out;
+        if is_replaced {
+            self.files.clear();
+            self.nameless.clear();
+            self.asleep.clear();
+            self.departed = Departed::default();
+            self.replaced += 1;
+        }
+        self.take_in(entries, room.descriptors, shared);
+        is_replaced
+    }
+
+    /// Takes in the names that are there now; `spare` files more may stay open.
+    fn take_in(&mut self, entries: Vec<Entry>, mut spare: usize, shared: &mut Shared) {
+        let is_there = |name: &OsString| {
+            let found = entries.binary_search_by(|entry| entry.name.cmp(name));
+            found.is_ok()
+        };
+        let names = self.files.keys();
+        let gone: Vec<OsString> = names.filter(|name| !is_there(name)).cloned().collect();
+        let mut nameless: HashSet<_> = self.nameless.iter().filter_map(read_identity).collect();
+        for name in gone {
+            if let Some(old) = self.files.remove(&name) {
+                self.lose(name, old, &mut nameless, shared);
+            }
+        }
+        for Entry { name, inode } in entries {
+            let known = self.files.get(&name);
+            if known.is_some_and(|known| !known.may_have_lost_name(inode)) {
+                continue;
+            }
+            let opened = self.directory.open(&name);
+            let path = self.directory.path().join(&name);
+            let Some(mut fresh) = Tracked::new(path, &name, opened, self.number) else {
+                continue;
+            };
+            if known.is_some_and(|known| known.is_read_as(&fresh)) {
+                continue;
+            }
+            match self.files.remove(&name) {
+                // A known file whose name another file has now is a file without a name.
+                Some(old) => self.follow(&name, old, &mut fresh, &mut nameless, shared),
+                None => self.wake(&name, &mut fresh),
+            }
+            match spare.checked_sub(1) {
+                Some(fewer) => spare = fewer,
+                None => fresh.file = None,
+            }
+            self.files.insert(name, fresh);
+        }
+    }
+
+    /// Has `fresh` take the name of `old`; `nameless` has which files have lost theirs.
+    fn follow(
+        &mut self,
+        name: &OsString,
+        mut old: Tracked,
+        fresh: &mut Tracked,
+        nameless: &mut HashSet<FileIdentity>,
+        shared: &mut Shared,
+    ) {
+        // [text.rewritten]
+        if goes_on_by_name(&old) && goes_on_by_name(fresh) {
+            self.read_out(&mut old, shared);
+            std::mem::swap(&mut old.source, &mut fresh.source);
+        } else {
+            self.lose(name.clone(), old, nameless, shared);
+            self.wake(name, fresh);
+        }
+    }
+
+    /// Keeps what has lost its name.
+    fn lose(
+        &mut self,
+        name: OsString,
+        mut old: Tracked,
+        nameless: &mut HashSet<FileIdentity>,
+        shared: &mut Shared,
+    ) {
+        if !goes_on_by_name(&old) {
+            let is_known = read_identity(&old).is_some_and(|identity| !nameless.insert(identity));
+            let Some(source) = &mut old.source else {
+                return;
+            };
+            // A name that comes and goes between two passes leads to one file all the time.
+            match is_known {
+                true => source.release(&mut shared.intake),
+                false => self.nameless.push(old),
+            }
+            return;
+        }
+        // [merge.file.nameless]
+        self.read_out(&mut old, shared);
+        let Some(source) = &mut old.source else {
+            return;
+        };
+        source.sleep(&mut shared.intake);
+        self.asleep.push_back((name, old));
+        if self.asleep.len() > ASLEEP
+            && let Some((_, mut oldest)) = self.asleep.pop_front()
+            && let Some(gone) = oldest.leave(&mut shared.intake)
+        {
+            self.departed.bury(gone, &mut shared.intake);
+        }
+    }
+
+    /// Reads a file, which goes on by its name, for the last time before it goes.
+    fn read_out(&mut self, old: &mut Tracked, shared: &mut Shared) {
+        // Who lives is not asked here, and a text is of no boot.
+        let liveness = old.liveness;
+        let falls = old.read(None, shared, BootId::default(), &mut |_| liveness);
+        self.departed.add(falls, &mut shared.intake);
+        old.file = None;
+    }
+
+    /// `[text.rewritten]`: has a file go on from what one of its name has left.
+    fn wake(&mut self, name: &OsString, fresh: &mut Tracked) {
+        let Some(source) = fresh
+            .source
+            .as_mut()
+            .filter(|source| source.goes_on_by_name())
+        else {
+            return;
+        };
+        let by_name = self.asleep.iter().position(|(asleep, _)| asleep == name);
+        // [merge.file.identity]: it may have been given another name.
+        let is_same = |(_, before): &(OsString, Tracked)| {
+            before.identity.is_some() && before.identity == fresh.identity
+        };
+        let before = by_name.or_else(|| self.asleep.iter().position(is_same));
+        let before = before.and_then(|index| self.asleep.remove(index));
+        if let Some(before) = before.and_then(|(_, before)| before.source) {
+            *source = before;
+            source.wake(name);
+        }
+    }
+
+    /// Reads every file, and lets go of those that are gone for good.
+    pub(super) fn read(
+        &mut self,
+        shared: &mut Shared,
+        boot: BootId,
+        liveness: &mut impl FnMut(&WorkerFile<'_>) -> Liveness,
+    ) {
+        for (name, tracked) in &mut self.files {
+            let mut opened = None;
+            if tracked.file.is_none() {
+                match self.directory.open(name) {
+                    Ok(Some(file)) if tracked.is(&file) => opened = Some(file),
+                    // Gone, or another file by now: the next listing tells.
+                    Ok(_) => continue,
+                    Err(damage) => {
+                        tracked.is_whole = false;
+                        tracked.state = FileState::Damaged(damage);
+                        continue;
+                    }
+                }
+            }
+            let was_withheld = tracked.is_withheld;
+            let falls = tracked.read(opened, shared, boot, liveness);
+            // What stands for it has not fallen.
+            if !was_withheld {
+                self.departed.add(falls, &mut shared.intake);
+            }
+        }
+        let Pool {
+            files,
+            departed,
+            nameless,
+            ..
+        } = self;
+        // Many files may be replaced at once, so that none is looked for among all the others.
+        let by_identity: HashMap<FileIdentity, &Tracked> = match nameless.is_empty() {
+            true => HashMap::new(),
+            false => by_key(files.values(), read_identity),
+        };
+        nameless.retain_mut(|old| {
+            // [merge.file.nameless]
+            let falls = old.read(None, shared, boot, liveness);
+            if !old.is_withheld {
+                departed.add(falls, &mut shared.intake);
+            }
+            // It may have returned and gone again since the last pass.
+            welcome(old, departed, false, &mut shared.intake);
+            // [merge.file.identity]: it goes on under its new name.
+            let renamed = old.identity.and_then(|identity| by_identity.get(&identity));
+            let is_renamed = renamed.is_some_and(|new| old.is_read_as(new));
+            if old.file.is_some() && old.liveness == Liveness::Live && !is_renamed {
+                return true;
+            }
+            // [merge.departed]
+            if let Some(gone) = old.leave(&mut shared.intake) {
+                departed.bury(gone, &mut shared.intake);
+            }
+            false
+        });
+        let by_incarnation = by_key(nameless.iter(), incarnation);
+        for tracked in files.values_mut().filter(|tracked| tracked.is_new) {
+            let told = incarnation(tracked).and_then(|own| by_incarnation.get(own));
+            let is_told = told.is_some_and(|old| tracked.is_incarnation_of(old));
+            welcome(tracked, departed, is_told, &mut shared.intake);
+        }
+    }
+}
+
+/// Whether a file of the same name goes on from what it had (`[text.rewritten]`).
+fn goes_on_by_name(tracked: &Tracked) -> bool {
+    let source = tracked.source.as_ref();
+    source.is_some_and(|source| source.goes_on_by_name())
+}
+
+/// Which file it is, if it is read.
+fn read_identity(tracked: &Tracked) -> Option<FileIdentity> {
+    tracked.identity.filter(|_| tracked.source.is_some())
+}
+
+/// Which incarnation it is of, if it is a store.
+fn incarnation(tracked: &Tracked) -> Option<&Arc<str>> {
+    tracked.source.as_ref()?.incarnation()
+}
+
+/// Those that have a key, by it.
+fn by_key<'a, K: Eq + Hash>(
+    all: impl Iterator<Item = &'a Tracked>,
+    key: impl Fn(&'a Tracked) -> Option<K>,
+) -> HashMap<K, &'a Tracked> {
+    all.filter_map(|tracked| Some((key(tracked)?, tracked)))
+        .collect()
+}
+
+/// `[merge.file.returned]`: has a file that may have come back tell again what it has left, once it
+/// can; `is_told` where another file tells it.
+fn welcome(tracked: &mut Tracked, departed: &mut Departed, is_told: bool, intake: &mut Intake) {
+    if tracked.is_new {
+        tracked.is_withheld = is_told || departed.give_back(tracked, intake);
+        tracked.is_new = tracked.is_withheld || !tracked.is_whole;
+    }
+}
