@@ -1,37 +1,45 @@
-//! `headcount check`: what is wrong in a directory, worst first.
+//! `headcount check`: what is wrong in a directory, worst first, on one screen.
 //!
-//! Owns the order of the findings and the advice for each. What is a finding is decided by those
-//! who looked.
+//! Owns how findings are printed and what the exit code is. What is a finding, and what to do about
+//! it, is told by those who look.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use headcount_collect::budget::Budget;
 use headcount_collect::collector::Collection;
-use headcount_collect::report::{Conflict, DamageReason, FileState};
+use headcount_collect::report::FileState;
 
-use crate::cli::DirectoryOptions;
+use crate::cli::CheckOptions;
 use crate::directories::{self, DirectoryError};
 use crate::filesystem::FileSystem;
+use crate::findings::{Finding, Findings, Kind};
 use crate::pool::{self, Census, count_workers};
-use crate::print::Plain;
+use crate::print::{Count, Grouped};
+use crate::settings::Settings;
 use crate::{FAILURE, fail, limits};
 
 /// `headcount check`.
-pub(crate) fn execute(options: DirectoryOptions) -> ExitCode {
+pub(crate) fn execute(options: CheckOptions) -> ExitCode {
     limits::raise_open_files();
-    let directories = match directories::given(options) {
+    let directories = match directories::given(options.directories) {
         Ok(directories) => directories,
         Err(error) => return fail(&error),
     };
-    let report = Report::of(directories);
+    let settings = match Settings::read(&options.settings, &directories) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error),
+    };
+    let report = Report::of(directories, settings);
     if let Err(error) = write!(io::stdout(), "{report}")
         && error.kind() != io::ErrorKind::BrokenPipe
     {
         return fail(&format_args!("cannot write to standard output: {error}"));
     }
-    match (report.could_look, report.findings.is_empty()) {
+    match (report.could_look, report.troubles().next().is_none()) {
         (false, _) => ExitCode::from(FAILURE),
         (true, false) => ExitCode::FAILURE,
         (true, true) => ExitCode::SUCCESS,
@@ -41,89 +49,43 @@ pub(crate) fn execute(options: DirectoryOptions) -> ExitCode {
 /// What there is to say.
 #[derive(Debug)]
 struct Report {
-    /// Worst first.
-    findings: Vec<Finding>,
+    findings: Findings,
     /// Of the directories that could be looked at.
     collection: Collection,
     /// Whether those are all.
     could_look: bool,
 }
 
-/// One thing that is wrong. The order of the variants is from the worst to the least.
-#[derive(Debug)]
-enum Finding {
-    /// Nothing of it is served.
-    Directory(DirectoryError),
-    /// What a worker counts is not served.
-    Refused { path: PathBuf, series: u64 },
-    /// A part of a worker's counts is missing, or stands still.
-    Damaged {
-        path: PathBuf,
-        reason: DamageReason,
-        detail: String,
-    },
-    /// What is served is not what one of the workers means.
-    Conflict(Conflict),
-    /// It takes room and is not in the sums.
-    EarlierBoot(PathBuf),
-    /// It may go wrong.
-    UserSpace(PathBuf),
-}
-
 impl Report {
-    fn of(directories: Vec<PathBuf>) -> Report {
-        let mut findings = Vec::new();
-        let mut last = Vec::new();
+    fn of(directories: Vec<PathBuf>, settings: Settings) -> Report {
+        let mut unread = Vec::new();
         let mut readable = Vec::new();
-        let mut could_look = true;
         for path in directories {
-            match directories::examine(&path) {
-                // It can be read; whether what is read is right is another question.
+            let looked = directories::examine(&path);
+            // What lies on a network can be read; whether what is read is right is another question.
+            if matches!(&looked, Ok(_) | Err(DirectoryError::Network { .. })) {
+                readable.push(path.clone());
+            }
+            match looked {
                 Err(error @ DirectoryError::Network { .. }) => {
-                    findings.push(Finding::Directory(error));
-                    readable.push(path);
+                    unread.push((Kind::Network, path, error.to_string()));
                 }
-                Err(error) => {
-                    could_look = false;
-                    findings.push(Finding::Directory(error));
-                }
+                Err(error) => unread.push((Kind::Directory, path, error.to_string())),
                 Ok(FileSystem::UserSpace) => {
-                    last.push(Finding::UserSpace(path.clone()));
-                    readable.push(path);
+                    let slow = "lies on FUSE, where what a worker writes may be seen late";
+                    let detail = format!("{} {slow}", path.display());
+                    unread.push((Kind::UserSpace, path, detail));
                 }
-                Ok(_) => readable.push(path),
+                Ok(_) => {}
             }
         }
-        let collection = pool::collect_once(&readable);
-        for directory in &collection.directories {
-            if let Some(error) = &directory.error {
-                could_look = false;
-                let (path, error) = (directory.path.clone(), io::Error::other(error.clone()));
-                findings.push(Finding::Directory(DirectoryError::Unreadable {
-                    path,
-                    error,
-                }));
-            }
+        let budgets = settings.budgets;
+        let collection = pool::collect_once(&readable, settings);
+        let mut findings = Findings::of(&collection, &budgets);
+        for (kind, path, detail) in unread {
+            findings.add(kind, path.display(), detail);
         }
-        for file in &collection.files {
-            if file.refused > 0 {
-                let (path, series) = (file.path.clone(), file.refused);
-                findings.push(Finding::Refused { path, series });
-            }
-            let path = file.path.clone();
-            match &file.state {
-                FileState::Damaged(damage) => findings.push(Finding::Damaged {
-                    path,
-                    reason: damage.reason,
-                    detail: damage.detail.clone(),
-                }),
-                FileState::EarlierBoot => last.insert(0, Finding::EarlierBoot(path)),
-                _ => {}
-            }
-        }
-        findings.extend(collection.conflicts.iter().cloned().map(Finding::Conflict));
-        findings.append(&mut last);
-        findings.sort_by_key(Finding::rank);
+        let could_look = findings.iter().all(|each| each.kind != Kind::Directory);
         Report {
             findings,
             collection,
@@ -131,16 +93,33 @@ impl Report {
         }
     }
 
+    /// Those about which something has to be done.
+    fn troubles(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|each| each.kind.is_trouble())
+    }
+
+    fn write_headline(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.troubles().count();
+        let count = Count(self.troubles().map(|each| each.count).sum(), "finding");
+        match kinds {
+            0 => writeln!(formatter, "nothing is wrong"),
+            1 => writeln!(formatter, "{count}:"),
+            _ => writeln!(formatter, "{count} of {kinds} kinds, worst first:"),
+        }
+    }
+
     fn write_summary(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let files = &self.collection.files;
-        let good = files
-            .iter()
-            .filter(|file| matches!(file.state, FileState::Good))
-            .count();
-        let empty = files
-            .iter()
-            .filter(|file| matches!(file.state, FileState::Empty))
-            .count();
+        let states = census(files.iter().map(|file| state(&file.state)));
+        write!(formatter, "{}{states}", Count(files.len() as u64, "file"))?;
+        let read = files.iter().filter(|file| file.series > 0);
+        let clients = census(read.map(|file| match file.client {
+            "" => "a client that is not known",
+            client => client,
+        }));
+        if !clients.is_empty() {
+            write!(formatter, "\nread{clients}")?;
+        }
         let Census {
             dead,
             live,
@@ -148,158 +127,162 @@ impl Report {
         } = count_workers(&self.collection);
         let families = &self.collection.families;
         let series: usize = families.iter().map(|family| family.series.len()).sum();
-        let aside = files.len() - good - empty;
-        let count = Count(files.len(), "file");
-        writeln!(
+        write!(
             formatter,
-            "{count}: {good} read, {empty} empty, {aside} damaged or set aside"
-        )?;
-        writeln!(
-            formatter,
-            "workers: {live} running, {dead} ended, {unknown} not known"
-        )?;
-        writeln!(
-            formatter,
-            "{} in {}",
-            Count(series, "series"),
-            Count(families.len(), "famil")
+            "\nworkers: {} running, {} ended, {} not known\n{} in {}\n",
+            Grouped(live as u64),
+            Grouped(dead as u64),
+            Grouped(unknown as u64),
+            Count(series as u64, "series"),
+            Count(families.len() as u64, "famil")
         )
     }
 }
 
 impl Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.findings.len() {
-            0 => writeln!(formatter, "nothing is wrong")?,
-            count => writeln!(formatter, "{}, worst first:", Count(count, "finding"))?,
-        }
-        for finding in &self.findings {
-            writeln!(formatter, "\n{finding}")?;
-            if let Some(advice) = finding.advice() {
-                writeln!(formatter, "  {advice}")?;
-            }
-        }
+        self.write_headline(formatter)?;
         writeln!(formatter)?;
+        let mut is_any = false;
+        for finding in self.findings.iter() {
+            write_finding(finding, formatter)?;
+            is_any = true;
+        }
+        let is_cut = |finding: &Finding| !finding.is_few() && is_named_by_collect(finding.kind);
+        if self.findings.iter().any(is_cut) {
+            writeln!(formatter, "Each by name: headcount collect DIR > /dev/null")?;
+        }
+        if is_any {
+            writeln!(formatter)?;
+        }
         self.write_summary(formatter)
     }
 }
 
-impl Finding {
-    fn rank(&self) -> u8 {
-        match self {
-            Finding::Directory(_) => 0,
-            Finding::Refused { .. } => 1,
-            Finding::Damaged { .. } => 2,
-            Finding::Conflict(_) => 3,
-            Finding::EarlierBoot(_) => 4,
-            Finding::UserSpace(_) => 5,
+/// A paragraph: of few each with its detail, of many the first names and one detail.
+fn write_finding(finding: &Finding, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(formatter, "{}: {}", finding.title(), finding.extent())?;
+    if finding.is_few() {
+        writeln!(formatter)?;
+        for item in &finding.first {
+            match finding.details_name() {
+                true => writeln!(formatter, "  {}", item.detail)?,
+                false => writeln!(formatter, "  {}: {}", item.name, item.detail)?,
+            }
+        }
+    } else {
+        let examples = finding.examples();
+        writeln!(formatter, ", such as {}", examples.join(", "))?;
+        if let Some(first) = finding.first.first() {
+            writeln!(formatter, "  the first: {}", first.detail)?;
         }
     }
-
-    /// What to do; `None` where the finding says it itself.
-    fn advice(&self) -> Option<&'static str> {
-        match self {
-            Finding::Directory(_) => None,
-            Finding::Refused { .. } => Some(
-                "The worker's standard error says why. Most often the file system is full: make \
-                 room. A label value over 65535 bytes is never stored.",
-            ),
-            Finding::Damaged { reason, .. } => Some(match reason {
-                DamageReason::Foreign => {
-                    "If another program put it there, move it away. If a worker did, that client \
-                     is one that headcount does not read."
-                }
-                DamageReason::Hostile => "Move it away: workers write regular files.",
-                DamageReason::TooLarge => {
-                    "Look for what makes it so large: a label that holds a whole text, or a label \
-                     with a value for each request."
-                }
-                DamageReason::TornTail => {
-                    "A worker was met while it added a series, or killed there. What stands \
-                     before is served. If it stays, remove the file once its worker has ended."
-                }
-                DamageReason::Truncated => {
-                    "Look for what cuts files there: a full file system, a cleaning job, a copy \
-                     under way. What was read of it before is served as long as headcount runs."
-                }
-                DamageReason::Unreadable => {
-                    "Let headcount read it: run headcount as the workers' user, or give both one \
-                     group and the directory mode 2770."
-                }
-                DamageReason::Version => "Update headcount: a newer writer made it.",
-                _ => {
-                    "`headcount inspect` shows what can be read of it, which is served. If \
-                     headcount-writer made it, please report it with the file."
-                }
-            }),
-            Finding::Conflict(Conflict::Name { .. }) => {
-                Some("Rename one of them in the workers' code.")
-            }
-            Finding::Conflict(_) => Some(
-                "Let all workers run one version of the code; files of older ones stay until \
-                 they are removed.",
-            ),
-            Finding::EarlierBoot(_) => Some("Remove it: no process that wrote it is left."),
-            Finding::UserSpace(_) => {
-                Some("Use a directory on tmpfs, such as /dev/shm, or on a local disk.")
-            }
-        }
+    match finding.advice() {
+        "" => Ok(()),
+        advice => writeln!(formatter, "  {advice}"),
     }
 }
 
-impl Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Finding::Directory(error) => Plain(error).fmt(formatter),
-            Finding::Damaged {
-                path,
-                reason,
-                detail,
-            } => {
-                write!(
-                    formatter,
-                    "{}\n  {}: {}",
-                    Plain(path.display()),
-                    reason.name(),
-                    Plain(detail),
-                )
-            }
-            Finding::Conflict(conflict) => Plain(conflict).fmt(formatter),
-            Finding::Refused { path, series } => write!(
-                formatter,
-                "{}\n  {} in its worker's memory alone, as far as it says",
-                Plain(path.display()),
-                Count(usize::try_from(*series).unwrap_or(usize::MAX), "series"),
-            ),
-            Finding::EarlierBoot(path) => {
-                write!(
-                    formatter,
-                    "{} was written before this machine last started",
-                    Plain(path.display())
-                )
-            }
-            Finding::UserSpace(path) => write!(
-                formatter,
-                "{} lies on FUSE, where what a worker writes may be seen late",
-                Plain(path.display()),
-            ),
-        }
+/// Whether `headcount collect` tells each of them on standard error.
+fn is_named_by_collect(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Damaged(_) | Kind::LeftOut(Budget::FileBytes) | Kind::EarlierBoot | Kind::Conflict(_)
+    )
+}
+
+fn state(state: &FileState) -> &'static str {
+    match state {
+        FileState::Good => "good",
+        FileState::Empty => "empty",
+        FileState::EarlierBoot => "of an earlier boot",
+        FileState::PassedOver(_) => "passed over",
+        _ => "damaged",
     }
 }
 
-/// A number and what it counts.
-struct Count(usize, &'static str);
+/// How often each word is there, the most frequent first: `: 3 good, 1 empty`.
+fn census<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for word in words {
+        *counts.entry(word).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    let words = counts
+        .iter()
+        .map(|(word, count)| format!("{} {word}", Grouped(*count)));
+    match counts.is_empty() {
+        true => String::new(),
+        false => format!(": {}", words.collect::<Vec<_>>().join(", ")),
+    }
+}
 
-impl Display for Count {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Count(count, what) = *self;
-        let ending = match (what, count) {
-            ("series", _) => "",
-            ("famil", 1) => "y",
-            ("famil", _) => "ies",
-            (_, 1) => "",
-            _ => "s",
+#[cfg(test)]
+mod tests {
+    use headcount_collect::report::DamageReason;
+
+    use super::*;
+
+    fn report(add: impl FnOnce(&mut Findings)) -> String {
+        let mut findings = Findings::default();
+        add(&mut findings);
+        let collection = Collection {
+            families: Vec::new(),
+            files: Vec::new(),
+            conflicts: Vec::new(),
+            directories: Vec::new(),
         };
-        write!(formatter, "{count} {what}{ending}")
+        let report = Report {
+            findings,
+            collection,
+            could_look: true,
+        };
+        report.to_string()
+    }
+
+    #[test]
+    fn few_files_are_named_with_their_details_and_many_by_the_first() {
+        let few = report(|findings| {
+            findings.add(Kind::Damaged(DamageReason::Version), "a.store", "version 9");
+        });
+        let paragraph = "1 finding:\n\nversion: 1 file\n  a.store: version 9\n  Update headcount";
+        assert!(few.starts_with(paragraph), "{few}");
+
+        let many = report(|findings| {
+            for number in 0..6 {
+                let (name, detail) = (format!("{number}.store"), format!("version 1{number}"));
+                findings.add(Kind::Damaged(DamageReason::Version), name, detail);
+            }
+        });
+        let paragraph = "6 findings:\n\nversion: 6 files, such as 0.store, 1.store, 2.store\n  \
+                         the first: version 10\n  Update headcount";
+        assert!(many.starts_with(paragraph), "{many}");
+        assert!(many.contains("headcount collect DIR"));
+    }
+
+    #[test]
+    fn ten_thousand_bad_files_of_every_reason_fit_one_screen() {
+        let text = report(|findings| {
+            for reason in DamageReason::ALL {
+                for number in 0..10_000 {
+                    findings.add(Kind::Damaged(reason), number, "detail");
+                }
+            }
+        });
+        assert!(
+            text.starts_with("80,000 findings of 8 kinds, worst first:"),
+            "{text}"
+        );
+        assert!(text.lines().count() <= 31, "{text}");
+    }
+
+    #[test]
+    fn what_is_passed_over_is_told_and_is_no_finding() {
+        let text = report(|findings| {
+            findings.add(Kind::PassedOver, "exemplar_1.db", "it holds exemplars");
+        });
+        let note = "nothing is wrong\n\npassed_over: 1 file\n  exemplar_1.db: it holds exemplars\n";
+        assert!(text.starts_with(note), "{text}");
     }
 }

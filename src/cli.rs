@@ -3,13 +3,17 @@
 //! Owns every flag, its default, its environment variable and its help. Knows nothing of what a
 //! command does with them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::Resettable;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use headcount_collect::budget::Budgets;
 
 use crate::serve::listen::ListenAddress;
 use crate::serve::telemetry_path::TelemetryPath;
+use crate::settings::Size;
 
 /// One set of Prometheus metrics for a whole pool of worker processes.
 #[derive(Debug, Parser)]
@@ -20,6 +24,35 @@ pub(crate) struct Arguments {
     pub(crate) logs: LogOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Reads the command line of this process, and ends it where that asks for help or cannot be
+    /// understood. An environment variable that is empty counts as unset.
+    pub(crate) fn read() -> Arguments {
+        let is_empty = |name: &OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+        let command = without_variables(Arguments::command(), &is_empty);
+        let read = command
+            .try_get_matches()
+            .and_then(|matches| Arguments::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| match error.kind() {
+            // The help names every variable, empty or not.
+            ErrorKind::DisplayHelp => Arguments::parse(),
+            _ => error.exit(),
+        })
+    }
+}
+
+/// `command`, which does not look at the environment variables that are `ignored`.
+fn without_variables(command: clap::Command, ignored: &impl Fn(&OsStr) -> bool) -> clap::Command {
+    let command = command.mut_args(|argument| {
+        if argument.get_env().is_some_and(ignored) {
+            argument.env(Resettable::Reset)
+        } else {
+            argument
+        }
+    });
+    command.mut_subcommands(|subcommand| without_variables(subcommand, ignored))
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +74,7 @@ pub(crate) enum Command {
     Inspect(InspectOptions),
     /// Tell what is wrong in a directory, worst first
     #[command(long_about = CHECK, after_help = CHECK_EXAMPLE)]
-    Check(DirectoryOptions),
+    Check(CheckOptions),
     #[command(hide = true)]
     DemoWorker(DemoWorkerOptions),
     #[command(hide = true)]
@@ -120,9 +153,93 @@ pub(crate) struct WebOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct DirectoryOptions {
-    /// Where the workers write; without one, $HEADCOUNT_DIR, then $PROMETHEUS_MULTIPROC_DIR
+    /// Where the workers write; without one, $HEADCOUNT_DIR, $PROMETHEUS_MULTIPROC_DIR or $prometheus_multiproc_dir
     #[arg(value_name = "DIR")]
     pub(crate) directories: Vec<PathBuf>,
+}
+
+/// What a command wants of its collector, beside the directories.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SettingsOptions {
+    #[command(flatten)]
+    pub(crate) rules: RulesOptions,
+    #[command(flatten)]
+    pub(crate) budgets: BudgetOptions,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RulesOptions {
+    /// A YAML file that says what is wanted otherwise than the workers say
+    #[arg(
+        id = "rules.file",
+        long = "rules.file",
+        env = "HEADCOUNT_RULES_FILE",
+        value_name = "PATH"
+    )]
+    #[arg(hide_env_values = true, help_heading = "Rules", long_help = RULES)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What is over a budget is left out from its first sample on, and everything else is served.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Budgets")]
+pub(crate) struct BudgetOptions {
+    /// The most files that are read, over all directories
+    #[arg(
+        id = "budget.files",
+        long = "budget.files",
+        env = "HEADCOUNT_BUDGET_FILES"
+    )]
+    #[arg(value_name = "COUNT", hide_env_values = true, default_value_t = Budgets::default().files)]
+    pub(crate) files: usize,
+    /// The largest file that is read; bytes, or with KiB, MiB or GiB
+    #[arg(id = "budget.file-bytes", long = "budget.file-bytes")]
+    #[arg(env = "HEADCOUNT_BUDGET_FILE_BYTES", hide_env_values = true)]
+    #[arg(value_name = "SIZE", default_value_t = Size(Budgets::default().file_bytes))]
+    pub(crate) file_bytes: Size,
+    /// The most series, over all families
+    #[arg(
+        id = "budget.series",
+        long = "budget.series",
+        env = "HEADCOUNT_BUDGET_SERIES"
+    )]
+    #[arg(value_name = "COUNT", hide_env_values = true, default_value_t = Budgets::default().series)]
+    pub(crate) series: usize,
+    /// The most series of one family
+    #[arg(id = "budget.family-series", long = "budget.family-series")]
+    #[arg(env = "HEADCOUNT_BUDGET_FAMILY_SERIES", hide_env_values = true)]
+    #[arg(value_name = "COUNT", default_value_t = Budgets::default().family_series)]
+    pub(crate) family_series: usize,
+    /// The most labels of one series
+    #[arg(
+        id = "budget.labels",
+        long = "budget.labels",
+        env = "HEADCOUNT_BUDGET_LABELS"
+    )]
+    #[arg(value_name = "COUNT", hide_env_values = true, default_value_t = Budgets::default().labels)]
+    pub(crate) labels: usize,
+    /// The most that the labels of one series take together; bytes, or with KiB, MiB or GiB
+    #[arg(id = "budget.label-bytes", long = "budget.label-bytes")]
+    #[arg(env = "HEADCOUNT_BUDGET_LABEL_BYTES", hide_env_values = true)]
+    #[arg(value_name = "SIZE", default_value_t = default_label_bytes())]
+    pub(crate) label_bytes: Size,
+}
+
+fn default_label_bytes() -> Size {
+    Size(
+        Budgets::default()
+            .label_bytes
+            .try_into()
+            .unwrap_or(u64::MAX),
+    )
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    #[command(flatten)]
+    pub(crate) directories: DirectoryOptions,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
 }
 
 #[derive(Debug, Args)]
@@ -131,12 +248,16 @@ pub(crate) struct ServeOptions {
     pub(crate) directories: DirectoryOptions,
     #[command(flatten)]
     pub(crate) web: WebOptions,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) web: WebOptions,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
     /// The command and its arguments, after --
     #[arg(value_name = "CMD", required = true, last = true)]
     pub(crate) command: Vec<OsString>,
@@ -146,6 +267,8 @@ pub(crate) struct RunOptions {
 pub(crate) struct CollectOptions {
     #[command(flatten)]
     pub(crate) directories: DirectoryOptions,
+    #[command(flatten)]
+    pub(crate) settings: SettingsOptions,
     /// How to print the metrics
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: CollectFormat,
@@ -189,6 +312,22 @@ Each worker of a pool (gunicorn, uvicorn, Celery, a Rust pre-fork server) keeps 
 file of its own, in a directory that all share. headcount reads that directory, merges the files \
 and serves one exposition. No worker is asked anything, and what a killed worker counted stays.";
 
+const RULES: &str = "\
+A YAML file that says what is wanted otherwise than the workers say
+
+It may give labels to directories, and of the families that a pattern matches set the \
+multiprocess mode, type, help and buckets, rename and drop labels, and drop the family:
+
+  directories:
+    - path: /dev/shm/web
+      labels: {app: web}
+  rules:
+    - match: http_*
+      mode: max
+      drop_labels: [user_id]
+
+A file with a mistake is refused as a whole, with its line and key.";
+
 const EXAMPLES: &str = "\
 Examples:
   headcount demo
@@ -207,9 +346,11 @@ that you can watch the totals go on. Ctrl-C ends it all and leaves nothing behin
 const SERVE: &str = "\
 Serve the merged metrics of the pools in one or more directories.
 
-Start it with the directory that the workers have in HEADCOUNT_DIR (headcount-writer) or \
-PROMETHEUS_MULTIPROC_DIR (Python's prometheus_client in multiprocess mode); with the same variable \
-in its own environment it needs no argument. It must be allowed to read the files: run it as the \
+Start it with the directory that the workers have in HEADCOUNT_DIR (headcount-writer), \
+PROMETHEUS_MULTIPROC_DIR (Python's prometheus_client) or prometheus_multiproc_dir (GitLab's \
+prometheus-client-mmap); with the same variable in its own environment it needs no argument. It \
+also reads the files of Ruby's DirectFileStore (.bin), which need --rules.file to say what they are, \
+and Prometheus text files (.prom). It must be allowed to read the files: run it as the \
 workers' user. The directory may appear later, and may be replaced when the pool restarts. Best is \
 a tmpfs, such as /dev/shm; a network file system is refused.
 
@@ -220,6 +361,8 @@ Paths:
   /-/ready       200 once every directory has been read
   /              a page for people
 
+SIGHUP has it read the rules file again: a good one applies from the next scrape on; with a bad \
+one the rules stay as they were, which the log says and headcount_rules_reload_successful. \
 SIGTERM and SIGINT end it once the scrapes in flight are answered, after 10 s at the latest; a \
 second signal ends it at once.";
 
@@ -231,13 +374,15 @@ const RUN: &str = "\
 Start a command in a fresh directory and serve its pool until it ends.
 
 Makes a directory (on /dev/shm where that has room, else in the temporary directory), names it to \
-the command in HEADCOUNT_DIR and PROMETHEUS_MULTIPROC_DIR, and serves its metrics as `headcount \
-serve` does. When the command ends the directory is removed, and headcount ends with the same exit \
+the command in HEADCOUNT_DIR, PROMETHEUS_MULTIPROC_DIR and prometheus_multiproc_dir, and serves its \
+metrics as `headcount serve` does. When the command ends the directory is removed, and headcount ends with the same exit \
 code: 128 and the number of the signal where one killed it, 127 where there is no such command, \
 126 where it cannot be executed, 2 where headcount itself cannot start.
 
-SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to the command. As \
-process 1 of a container it reaps the processes that nobody waits for.
+SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on to the command. \
+SIGHUP is the command's alone: a rules file is read once, at the start, and has no labels for \
+directories, since this one is made anew each time. As process 1 of a container it reaps the \
+processes that nobody waits for.
 
 Only the user who starts it may read the directory: a command that changes to another user needs \
 a directory of its own, and `headcount serve`.";
@@ -269,9 +414,14 @@ Example:
 const CHECK: &str = "\
 Tell what is wrong in a directory, worst first.
 
-Looks for directories that cannot be read or lie on a network file system, for damaged files, and \
-for workers that do not agree about a metric, and says what to do about each. The exit code is 0 \
-where all is well, 1 with findings, 2 where it could not look.";
+Looks for directories that cannot be read or lie on a network file system, for files that are \
+damaged or over a budget, and for workers that do not agree about a metric, and says what to do \
+about each kind. It first tells what loses counts now, then what stands still, then conflicts, and \
+last what is only worth knowing. However many files are bad it is one screen: of a kind with more \
+than five, the first three are named; `headcount collect DIR > /dev/null` names every one.
+
+The exit code is 0 where all is well, 1 with findings, 2 where it could not look. Files that are \
+passed over, such as those of Vinted's exemplars, are told and are no finding.";
 
 const CHECK_EXAMPLE: &str = "\
 Example:
@@ -279,9 +429,8 @@ Example:
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
+    use crate::settings::Settings;
 
     fn parse(arguments: &[&str]) -> Result<Arguments, clap::Error> {
         Arguments::try_parse_from([&["headcount"], arguments].concat())
@@ -311,6 +460,45 @@ mod tests {
         };
         assert!(matches!(options.format, CollectFormat::Json));
         assert!(matches!(parsed.logs.format, LogFormat::Json));
+    }
+
+    #[test]
+    fn budgets_are_those_of_the_collector_unless_a_flag_says_otherwise() {
+        let parsed = parse(&["serve", "--budget.file-bytes", "1MiB", "--budget.labels=0"]);
+        let Command::Serve(options) = parsed.unwrap().command else {
+            panic!("not serve")
+        };
+        let budgets = Settings::read(&options.settings, &[]).unwrap().budgets;
+        let mut expected = Budgets::default();
+        expected.file_bytes = 1 << 20;
+        expected.labels = 0;
+        assert_eq!(budgets, expected);
+    }
+
+    #[test]
+    fn a_variable_that_is_empty_is_not_looked_at() {
+        let variables = |command: &clap::Command| -> Vec<OsString> {
+            let arguments = command.get_arguments();
+            arguments
+                .filter_map(|argument| Some(argument.get_env()?.to_owned()))
+                .collect()
+        };
+        let is_empty =
+            |name: &OsStr| name == "HEADCOUNT_RULES_FILE" || name == "HEADCOUNT_LOG_LEVEL";
+        let command = without_variables(Arguments::command(), &is_empty);
+        assert_eq!(variables(&command), ["HEADCOUNT_LOG_FORMAT"]);
+        for name in ["serve", "run", "collect", "check"] {
+            let subcommand = command.find_subcommand(name).unwrap();
+            let left = variables(subcommand);
+            assert!(
+                !left.contains(&"HEADCOUNT_RULES_FILE".into()),
+                "{name}: {left:?}"
+            );
+            assert!(
+                left.contains(&"HEADCOUNT_BUDGET_SERIES".into()),
+                "{name}: {left:?}"
+            );
+        }
     }
 
     #[test]

@@ -11,6 +11,10 @@ use headcount_collect::report::FileState;
 
 use crate::cli::{CollectFormat, CollectOptions};
 use crate::directories::DirectoryError;
+use crate::findings::flag;
+use crate::pool::LeftOut;
+use crate::print::Count;
+use crate::settings::Settings;
 use crate::{complain, directories, fail, limits, pool};
 
 /// `headcount collect`.
@@ -28,7 +32,12 @@ pub(crate) fn execute(options: CollectOptions) -> ExitCode {
             Ok(_) => {}
         }
     }
-    let collection = pool::collect_once(&directories);
+    let settings = match Settings::read(&options.settings, &directories) {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error),
+    };
+    let budgets = settings.budgets;
+    let collection = pool::collect_once(&directories, settings);
     for directory in &collection.directories {
         if let Some(error) = &directory.error {
             return fail(&format_args!("{}: {error}", directory.path.display()));
@@ -45,6 +54,12 @@ pub(crate) fn execute(options: CollectOptions) -> ExitCode {
                 "set aside {path}: it was written before this machine last started"
             )),
             _ => {}
+        }
+    }
+    for (budget, what, count) in LeftOut::of(&collection, &budgets).iter() {
+        if count > 0 {
+            let (count, flag) = (Count(count, what), flag(budget));
+            complain(&format_args!("left out {count} beyond {flag}"));
         }
     }
     for conflict in &collection.conflicts {

@@ -186,9 +186,13 @@ impl std::error::Error for DirectoryError {
     }
 }
 
-/// Where the environment names a directory, in this order: the writer's own, then the Python
-/// client's.
-pub(crate) const VARIABLES: [&str; 2] = ["HEADCOUNT_DIR", "PROMETHEUS_MULTIPROC_DIR"];
+/// Where the environment names a directory, in this order: the writer's own, the Python client's,
+/// and that of GitLab's Ruby client and of Python's before 0.10.
+pub(crate) const VARIABLES: [&str; 3] = [
+    "HEADCOUNT_DIR",
+    "PROMETHEUS_MULTIPROC_DIR",
+    "prometheus_multiproc_dir",
+];
 
 #[cfg(test)]
 mod tests {

@@ -11,14 +11,17 @@ mod collect;
 mod demo;
 mod directories;
 mod filesystem;
+mod findings;
 mod inspect;
 mod limits;
 mod logs;
 mod pool;
 mod print;
+mod rules;
 mod run;
 mod scratch;
 mod serve;
+mod settings;
 mod signals;
 mod watch;
 
@@ -26,7 +29,6 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
 use cli::{Arguments, Command, LogLevel};
@@ -36,7 +38,7 @@ use cli::{Arguments, Command, LogLevel};
 /// The code is 0 for success, 1 where `check` has findings, 2 where something could not be done
 /// and a message on standard error says why; `run` passes on the code of its command.
 pub fn main() -> ExitCode {
-    let Arguments { logs, command } = Arguments::parse();
+    let Arguments { logs, command } = Arguments::read();
     let quiet = !matches!(command, Command::Run(_) | Command::Serve(_));
     let usual = if quiet {
         LogLevel::Warn

@@ -1,7 +1,7 @@
 //! What people read on a terminal.
 //!
-//! Owns how numbers are grouped, and that no name of a file, which may hold anything, moves the
-//! cursor.
+//! Owns how numbers are grouped and what they count is named, that no name of a file, which may hold
+//! anything, moves the cursor, and that no text fills the screen.
 
 use std::fmt::{self, Write};
 
@@ -37,6 +37,40 @@ impl<T: fmt::Display> fmt::Display for Plain<T> {
     }
 }
 
+/// A text of at most so many characters: what is longer ends in three dots.
+pub(crate) struct Short<T>(pub(crate) T, pub(crate) usize);
+
+impl<T: fmt::Display> fmt::Display for Short<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        match text.char_indices().nth(self.1) {
+            None => formatter.write_str(&text),
+            Some(_) => {
+                let kept = text.chars().take(self.1.saturating_sub(3));
+                write!(formatter, "{}...", kept.collect::<String>())
+            }
+        }
+    }
+}
+
+/// A number and what it counts: the singular, or `famil` and `director`, which end in a y.
+#[derive(Clone, Copy)]
+pub(crate) struct Count(pub(crate) u64, pub(crate) &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Count(count, what) = *self;
+        let ending = match (what, count) {
+            ("series", _) => "",
+            ("famil" | "director", 1) => "y",
+            ("famil" | "director", _) => "ies",
+            (_, 1) => "",
+            _ => "s",
+        };
+        write!(formatter, "{} {what}{ending}", Grouped(count))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +84,22 @@ mod tests {
         assert_eq!(
             Plain("/pool/caf\u{e9} \\n").to_string(),
             "/pool/caf\u{e9} \\n"
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_says_so() {
+        assert_eq!(Short("caf\u{e9}", 4).to_string(), "caf\u{e9}");
+        assert_eq!(Short("caf\u{e9}s are", 7).to_string(), "caf\u{e9}...");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        let counts = [(1, "file"), (2000, "file"), (1, "director"), (0, "famil")];
+        let words = counts.map(|(count, what)| Count(count, what).to_string());
+        assert_eq!(
+            words,
+            ["1 file", "2,000 files", "1 directory", "0 families"]
         );
     }
 

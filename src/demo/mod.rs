@@ -23,6 +23,7 @@ use crate::pool::{Pass, Pool};
 use crate::print::Grouped;
 use crate::scratch::{Scratch, ScratchError};
 use crate::serve::{Server, StartError};
+use crate::settings::Settings;
 use crate::signals::{self, Termination};
 use crate::{fail, limits, runtime};
 
@@ -42,7 +43,8 @@ async fn demo(options: WebOptions) -> Result<ExitCode, DemoError> {
     // Heard before there is anything to leave behind.
     let mut termination = Termination::new()?;
     let scratch = Scratch::new()?;
-    let server = Server::bind(&options, vec![scratch.path().into()])
+    let directories = vec![scratch.path().into()];
+    let server = Server::bind(&options, directories, Settings::default())
         .await?
         .start();
     let mut workers = Workers::start(scratch.path(), WORKERS)?;

@@ -13,7 +13,8 @@ use headcount_collect::exposition::{self, Format};
 use headcount_collect::report::{Dialect, FileState};
 
 use crate::cli::InspectOptions;
-use crate::print::{Grouped, Plain};
+use crate::findings::flag;
+use crate::print::{Count, Grouped, Plain};
 use crate::{complain, fail};
 
 /// `headcount inspect`.
@@ -47,23 +48,44 @@ pub(crate) fn execute(options: InspectOptions) -> ExitCode {
     }
 }
 
-/// What a file of a peer's holds: whose it is, and its samples.
+/// What a file of a peer's holds: whose it is, how it fares, and its samples.
 fn describe_peer(contents: &FileContents) -> io::Result<Vec<u8>> {
     let report = &contents.report;
     let mut text = Vec::new();
-    let dialect = match report.dialect {
-        Some(Dialect::Python) => "prometheus_client 0.18 to 0.26",
-        _ => "none that is read here",
-    };
-    writeln!(text, "dialect   {dialect}")?;
+    match (report.dialect, &report.state) {
+        (Some(dialect), _) => {
+            writeln!(text, "dialect   {}", dialect.name())?;
+            writeln!(text, "client    {}", report.client)?;
+        }
+        (None, FileState::Damaged(_)) => writeln!(text, "dialect   none that is read here")?,
+        (None, _) => writeln!(text, "dialect   not known")?,
+    }
+    // What is damaged is told on standard error, with the reason.
+    match &report.state {
+        FileState::PassedOver(why) => writeln!(text, "state     passed over: {why}")?,
+        FileState::Damaged(_) if report.dialect.is_none() => {}
+        state => writeln!(text, "state     {}", state.name())?,
+    }
+    if report.dialect == Some(Dialect::DirectFileStore) {
+        let guessed = "guessed, since the file does not say; a rule can (--rules.file)";
+        writeln!(text, "types     {guessed}")?;
+    }
     if let Some(worker) = &report.worker {
         writeln!(text, "worker    {}", Plain(&worker.id))?;
     }
     writeln!(text, "size      {} bytes", Grouped(report.bytes))?;
     writeln!(text, "entries   {}", Grouped(report.series as u64))?;
+    for (&budget, &samples) in &report.left_out {
+        let samples = Count(samples, "sample");
+        writeln!(text, "left out  {samples} beyond {}", flag(budget))?;
+    }
     if !contents.families.is_empty() {
         writeln!(text)?;
-        exposition::encode(&contents.families, Format::Text, &mut text);
+        let mut samples = Vec::new();
+        exposition::encode(&contents.families, Format::Text, &mut samples);
+        for line in String::from_utf8_lossy(&samples).lines() {
+            writeln!(text, "{}", Plain(line))?;
+        }
     }
     Ok(text)
 }

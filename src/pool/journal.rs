@@ -1,46 +1,89 @@
 //! What the log says of the pool: each thing once, when it changes.
 //!
-//! Owns what has been said already. Decides nothing.
+//! Owns what has been said already, and that a pass with thousands of bad files is a few lines.
+//! Decides nothing.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use headcount_collect::budget::{Budget, Budgets};
 use headcount_collect::collector::Collection;
-use headcount_collect::report::{Conflict, DamageReason, FileState};
+use headcount_collect::report::{Conflict, Damage, DamageReason, FileReport, FileState};
 use tracing::{error, info, warn};
+
+use crate::findings::{ConflictKind, flag};
+use crate::pool::left_out::LeftOut;
+use crate::print::Count;
 
 /// What the last pass found, as far as it was worth a message.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
     conflicts: BTreeSet<Conflict>,
-    /// Files that are set aside, why, and whether that was said.
-    aside: HashMap<PathBuf, (Aside, bool)>,
+    /// Files that are set aside, by what reason, and whether that was said.
+    aside: HashMap<PathBuf, (&'static str, bool)>,
+    /// Files that are sound and not read.
+    passed_over: HashSet<PathBuf>,
     /// Files whose workers count in memory alone what has no room in them.
     refused: HashSet<PathBuf>,
+    /// Budgets that leave something out.
+    exceeded: BTreeSet<Budget>,
     /// Directories that cannot be read, and why.
     unreadable: HashMap<PathBuf, String>,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Aside {
-    Damaged(DamageReason),
-    EarlierBoot,
+/// How much was said in one pass.
+#[derive(Debug, Default)]
+struct Pages(BTreeMap<&'static str, u64>);
+
+impl Pages {
+    /// Whether there is room for one more line of this kind.
+    fn has_room(&mut self, kind: &'static str) -> bool {
+        let count = self.0.entry(kind).or_default();
+        *count += 1;
+        *count <= LINES
+    }
+
+    /// Tells how much was not told.
+    fn close(self) {
+        for (kind, count) in self.0 {
+            let more = count.saturating_sub(LINES);
+            match kind {
+                _ if more == 0 => {}
+                HEALED | PASSED_OVER => info!(kind, more, "{MORE}"),
+                _ => warn!(kind, more, "{MORE}"),
+            }
+        }
+    }
+}
+
+/// What is served of a file that is set aside.
+enum Served {
+    Nothing,
+    /// What can be read of it now.
+    Part,
+    /// What it said when it was whole.
+    Past,
 }
 
 impl Journal {
-    /// Logs what is new in `collection`.
-    pub(crate) fn tell(&mut self, collection: &Collection) {
+    /// Logs what is new in `collection`, which was read with these budgets.
+    pub(crate) fn tell(&mut self, collection: &Collection, budgets: &Budgets) {
+        let mut pages = Pages::default();
         self.tell_directories(collection);
-        self.tell_files(collection);
-        self.tell_refused(collection);
+        self.tell_files(collection, &mut pages);
+        self.tell_passed_over(collection, &mut pages);
+        self.tell_refused(collection, &mut pages);
+        self.tell_budgets(&LeftOut::of(collection, budgets));
         for conflict in &collection.conflicts {
-            if !self.conflicts.contains(conflict) {
+            let kind = ConflictKind::of(conflict).name();
+            if !self.conflicts.contains(conflict) && pages.has_room(kind) {
                 warn!(%conflict, "Workers do not agree about a metric.");
             }
         }
         self.conflicts = collection.conflicts.iter().cloned().collect();
+        pages.close();
     }
 
     fn tell_directories(&mut self, collection: &Collection) {
@@ -63,44 +106,64 @@ impl Journal {
         }
     }
 
-    fn tell_files(&mut self, collection: &Collection) {
+    fn tell_files(&mut self, collection: &Collection, pages: &mut Pages) {
         let mut aside = HashMap::new();
         for file in &collection.files {
-            let (state, detail) = match &file.state {
-                FileState::Damaged(damage) => (Aside::Damaged(damage.reason), &*damage.detail),
-                FileState::EarlierBoot => (Aside::EarlierBoot, "written before the last boot"),
+            let path = file.path.display();
+            let (reason, detail) = match &file.state {
+                FileState::Damaged(damage) => (damage.reason.name(), &*damage.detail),
+                FileState::EarlierBoot => (EARLIER_BOOT, "written before the last boot"),
                 _ => {
-                    if let Some((_, true)) = self.aside.get(&file.path) {
-                        info!(path = %file.path.display(), "A file that was set aside reads well.");
+                    let was_said = matches!(self.aside.get(&file.path), Some((_, true)));
+                    if was_said && pages.has_room(HEALED) {
+                        info!(%path, "A file that was set aside reads well.");
                     }
                     continue;
                 }
             };
-            let before = self
-                .aside
-                .get(&file.path)
-                .filter(|(known, _)| *known == state);
+            let before = self.aside.get(&file.path);
+            let before = before.filter(|(known, _)| *known == reason);
             // A worker that adds a series is often met half-way; one that died there stays so.
-            let is_passing = state == Aside::Damaged(DamageReason::TornTail) && before.is_none();
-            let said = before.is_some_and(|&(_, said)| said);
-            if !said && !is_passing {
-                let (path, reason) = (file.path.display(), reason(&file.state));
-                if file.series > 0 {
-                    warn!(%path, reason, detail, "A file is damaged; what could be read of it is served.");
-                } else {
-                    warn!(%path, reason, detail, "Set a file aside; everything else is served.");
+            let is_passing = reason == TORN_TAIL && before.is_none();
+            let was_said = before.is_some_and(|&(_, said)| said);
+            if !was_said && !is_passing && pages.has_room(reason) {
+                match served(file) {
+                    Served::Part => {
+                        warn!(%path, reason, detail, "A file is damaged; what could be read of it is served.");
+                    }
+                    Served::Past => {
+                        warn!(%path, reason, detail, "A file is damaged; what it said before is served.");
+                    }
+                    Served::Nothing => {
+                        warn!(%path, reason, detail, "Set a file aside; everything else is served.");
+                    }
                 }
             }
-            aside.insert(file.path.clone(), (state, !is_passing));
+            aside.insert(file.path.clone(), (reason, !is_passing));
         }
         self.aside = aside;
     }
 
-    fn tell_refused(&mut self, collection: &Collection) {
+    fn tell_passed_over(&mut self, collection: &Collection, pages: &mut Pages) {
+        let mut passed_over = HashSet::new();
+        for file in &collection.files {
+            let FileState::PassedOver(reason) = &file.state else {
+                continue;
+            };
+            if !self.passed_over.contains(&file.path) && pages.has_room(PASSED_OVER) {
+                let path = file.path.display();
+                info!(%path, reason, "Passed a file over; nothing is wrong with it.");
+            }
+            passed_over.insert(file.path.clone());
+        }
+        self.passed_over = passed_over;
+    }
+
+    fn tell_refused(&mut self, collection: &Collection, pages: &mut Pages) {
         let files = collection.files.iter().filter(|file| file.refused > 0);
         let mut refused = HashSet::new();
         for file in files {
-            if !self.refused.contains(&file.path) {
+            if !self.refused.contains(&file.path) && pages.has_room("refused") {
                 let (path, series) = (file.path.display(), file.refused);
                 warn!(%path, series, "A worker counts in memory alone; its standard error says why, most often a full disk.");
             }
@@ -108,15 +171,70 @@ impl Journal {
         }
         self.refused = refused;
     }
+
+    fn tell_budgets(&mut self, left_out: &LeftOut) {
+        for (budget, what, count) in left_out.iter() {
+            let flag = flag(budget);
+            if count == 0 {
+                if self.exceeded.remove(&budget) {
+                    info!(flag, "Nothing is left out by this budget any more.");
+                }
+            } else if self.exceeded.insert(budget) {
+                let left_out = Count(count, what).to_string();
+                warn!(
+                    flag,
+                    left_out, "The pool is over a budget; `headcount check DIR` says what to do."
+                );
+            }
+        }
+    }
+}
+
+fn served(file: &FileReport) -> Served {
+    let is_read = |damage: &Damage| {
+        matches!(
+            damage.reason,
+            DamageReason::Malformed | DamageReason::TornTail
+        )
+    };
+    match &file.state {
+        _ if file.series == 0 => Served::Nothing,
+        FileState::Damaged(damage) if is_read(damage) => Served::Part,
+        _ => Served::Past,
+    }
 }
 
 fn is_missing(path: &Path) -> bool {
     fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-fn reason(state: &FileState) -> &'static str {
-    match state {
-        FileState::Damaged(damage) => damage.reason.name(),
-        state => state.name(),
+/// How many lines of a kind one pass may write.
+const LINES: u64 = 10;
+
+/// [`DamageReason::TornTail`](headcount_collect::report::DamageReason::TornTail) by its name.
+const TORN_TAIL: &str = "torn_tail";
+
+/// [`FileState::EarlierBoot`] by its name.
+const EARLIER_BOOT: &str = "earlier_boot";
+
+/// [`FileState::PassedOver`] by its name.
+const PASSED_OVER: &str = "passed_over";
+
+const MORE: &str = "And more of this kind: `headcount check DIR` sums them up, and `headcount \
+                    collect DIR` names each file.";
+
+/// The kind of the good news.
+const HEALED: &str = "healed";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_has_room_for_ten_lines_of_a_kind() {
+        let mut pages = Pages::default();
+        let told = (0..5000).filter(|_| pages.has_room("foreign")).count();
+        assert_eq!(told, 10);
+        assert!(pages.has_room("truncated"));
     }
 }

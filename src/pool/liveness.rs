@@ -9,7 +9,7 @@ use headcount_format::lock::{Probe, probe};
 
 /// Whether the writer of `file` runs.
 pub(crate) fn of(file: &WorkerFile<'_>) -> Liveness {
-    // A peer holds no lock on its file.
+    // A peer holds no lock on its file, or one that proves nothing when it is free: [gitlab.fork].
     if file.dialect != Some(Dialect::Store) {
         return Liveness::Unknown;
     }

@@ -1,18 +1,21 @@
 //! The running pool: a collector, asked by one scrape at a time.
 //!
-//! Owns the order in which passes happen, what is said of them in the log, and headcount's own
-//! metrics. Knows nothing of HTTP, and never how a file is read or merged.
+//! Owns the order in which passes and changes of the rules happen, what is said of them in the log,
+//! and headcount's own metrics. Knows nothing of HTTP, and never how a file is read or merged.
 
 mod clash;
 mod journal;
+mod left_out;
 mod liveness;
+mod ruling;
 mod self_metrics;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use headcount_collect::budget::Budgets;
 use headcount_collect::collector::{Collection, Collector};
 use headcount_collect::model::Family;
 use headcount_format::identity::BootId;
@@ -20,15 +23,21 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
 use journal::Journal;
+use ruling::Ruling;
 
 use crate::limits;
+use crate::rules::{RulesError, RulesFile};
+use crate::settings::Settings;
 
+pub(crate) use left_out::LeftOut;
 pub(crate) use self_metrics::{Census, count_workers};
 
 /// The pool of some directories.
 #[derive(Debug)]
 pub(crate) struct Pool {
     directories: Vec<PathBuf>,
+    /// Where the rules file is, if there is one.
+    rules: Option<PathBuf>,
     /// An asynchronous lock, so that scrapes that wait for it hold no thread.
     passes: Arc<Mutex<Passes>>,
     ready: Arc<AtomicBool>,
@@ -41,19 +50,36 @@ pub(crate) struct Pass {
     pub(crate) collection: Collection,
     /// How long the merge took.
     pub(crate) duration: Duration,
+    /// How reading the rules file went before it; `None` where there is none.
+    pub(crate) ruling: Option<Ruling>,
+    /// How much was taken in at most.
+    pub(crate) budgets: Budgets,
+}
+
+/// What became of reading the rules file again.
+#[derive(Debug)]
+pub(crate) enum Reload {
+    /// It applies from the next pass on.
+    Done(RulesFile),
+    /// The pool has none.
+    NoFile,
+    /// Everything stays as it was.
+    Refused(RulesError),
 }
 
 /// A collector for `directories`, and one pass over it.
-pub(crate) fn collect_once(directories: &[PathBuf]) -> Collection {
-    Passes::new(directories).pass().collection
+pub(crate) fn collect_once(directories: &[PathBuf], settings: Settings) -> Collection {
+    Passes::new(directories, &settings).pass().collection
 }
 
 impl Pool {
     /// The pool of `directories`, none of which has been looked at yet.
-    pub(crate) fn new(directories: Vec<PathBuf>) -> Pool {
-        let passes = Arc::new(Mutex::new(Passes::new(&directories)));
+    pub(crate) fn new(directories: Vec<PathBuf>, settings: Settings) -> Pool {
+        let passes = Arc::new(Mutex::new(Passes::new(&directories, &settings)));
+        let rules = settings.rules.map(|file| file.path().to_path_buf());
         Pool {
             directories,
+            rules,
             passes,
             ready: Arc::default(),
         }
@@ -83,6 +109,38 @@ impl Pool {
         spawn_blocking(move || passes.collector.sync()).await
     }
 
+    /// Reads the rules file again. A pass that is under way ends with the rules that it began with.
+    ///
+    /// # Errors
+    ///
+    /// When the reading panicked, or the runtime ends.
+    pub(crate) async fn reload(&self) -> Result<Reload, JoinError> {
+        let Some(path) = self.rules.clone() else {
+            return Ok(Reload::NoFile);
+        };
+        let directories = self.directories.clone();
+        // Read before the lock is taken: a slow disk holds up no scrape.
+        let (file, directories) = spawn_blocking(move || {
+            let file = RulesFile::read(&path, &directories);
+            (file, directories)
+        })
+        .await?;
+        let mut passes = Arc::clone(&self.passes).lock_owned().await;
+        spawn_blocking(move || match file {
+            Ok(file) => {
+                passes.ruling = Some(Ruling::apply(&file, &directories, &mut passes.collector));
+                Reload::Done(file)
+            }
+            Err(error) => {
+                if let Some(ruling) = &mut passes.ruling {
+                    ruling.is_current = false;
+                }
+                Reload::Refused(error)
+            }
+        })
+        .await
+    }
+
     /// Reads every value, merges them, and hands the outcome to `then`, on a thread that may take
     /// its time.
     ///
@@ -105,7 +163,7 @@ impl Pool {
             {
                 ready.store(true, Ordering::Relaxed);
             }
-            passes.journal.tell(&pass.collection);
+            passes.journal.tell(&pass.collection, &pass.budgets);
             // The next pass need not wait until this one is written out.
             drop(passes);
             then(pass)
@@ -117,7 +175,7 @@ impl Pool {
 impl Pass {
     /// headcount's own families, about this pass.
     pub(crate) fn own_families(&self) -> Vec<Family> {
-        self_metrics::families(&self.collection, self.duration)
+        self_metrics::families(self)
     }
 
     /// The pool's families, and with them each of headcount's own whose names the pool leaves free.
@@ -135,19 +193,26 @@ impl Pass {
 struct Passes {
     collector: Collector,
     journal: Journal,
+    ruling: Option<Ruling>,
+    budgets: Budgets,
 }
 
 impl Passes {
-    fn new(directories: &[impl AsRef<Path>]) -> Passes {
+    fn new(directories: &[PathBuf], settings: &Settings) -> Passes {
         let mut collector = Collector::new();
         collector.set_boot(BootId::current());
         collector.set_descriptors(limits::descriptors_for_files());
+        collector.set_budgets(settings.budgets);
         for directory in directories {
-            collector.add_directory(directory.as_ref());
+            collector.add_directory(directory);
         }
+        let rules = settings.rules.as_ref();
+        let ruling = rules.map(|file| Ruling::apply(file, directories, &mut collector));
         Passes {
             collector,
             journal: Journal::default(),
+            ruling,
+            budgets: settings.budgets,
         }
     }
 
@@ -157,6 +222,8 @@ impl Passes {
         Pass {
             collection,
             duration: start.elapsed(),
+            ruling: self.ruling,
+            budgets: self.budgets,
         }
     }
 }

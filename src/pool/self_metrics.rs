@@ -4,12 +4,19 @@
 //! consumed by reading and two scrapers see the same.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
+use headcount_collect::budget::Budget;
 use headcount_collect::collector::Collection;
 use headcount_collect::model::{Family, Labels, MetricType, Series, Value};
 use headcount_collect::report::{DamageReason, Dialect, FileReport, FileState, Liveness, Worker};
+
+use crate::findings::ConflictKind;
+use crate::pool::Pass;
+use crate::pool::left_out::LeftOut;
+use crate::pool::ruling::Ruling;
 
 /// How many workers a pass found, by whether they run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -19,13 +26,15 @@ pub(crate) struct Census {
     pub(crate) unknown: usize,
 }
 
-/// Counts the workers behind the files of `collection`; one with several files counts once.
+/// Counts the workers behind the files of `collection`. One with several files counts once, but two
+/// directories, such as two containers have, may hold two workers of one pid.
 pub(crate) fn count_workers(collection: &Collection) -> Census {
-    let mut workers: HashMap<&Worker, Liveness> = HashMap::new();
+    let mut workers: HashMap<(Option<&Path>, &Worker), Liveness> = HashMap::new();
     for file in &collection.files {
         // What holds nothing proves no worker.
         if let Some(worker) = file.worker.as_ref().filter(|_| is_written(file)) {
-            let liveness = workers.entry(worker).or_insert(file.liveness);
+            let key = (file.path.parent(), worker);
+            let liveness = workers.entry(key).or_insert(file.liveness);
             *liveness = livelier(*liveness, file.liveness);
         }
     }
@@ -45,8 +54,16 @@ fn is_written(file: &FileReport) -> bool {
 }
 
 /// The families, ordered by name.
-pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Family> {
+pub(super) fn families(pass: &Pass) -> Vec<Family> {
+    let collection = &pass.collection;
     let bad_files = by_reason(collection);
+    let left_out = LeftOut::of(collection, &pass.budgets);
+    let by_budget = |counts: &BTreeMap<Budget, u64>| {
+        let counts = counts.iter();
+        let values =
+            counts.map(|(budget, &count)| (labelled("budget", budget.name()), count as f64));
+        values.collect::<Vec<_>>()
+    };
     let workers = count_workers(collection);
     let series: usize = collection
         .families
@@ -72,13 +89,13 @@ pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Famil
         ("os", std::env::consts::OS.to_owned()),
         ("arch", std::env::consts::ARCH.to_owned()),
     ];
-    vec![
+    let mut families = vec![
         gauge(
             "headcount_bad_files",
             "Files that are set aside, by what is wrong with them.",
             bad_files
                 .into_iter()
-                .map(|(reason, count)| (vec![("reason", reason.to_owned())], count as f64)),
+                .map(|(reason, count)| (labelled("reason", reason), count as f64)),
         ),
         gauge(
             "headcount_build_info",
@@ -87,8 +104,10 @@ pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Famil
         ),
         gauge(
             "headcount_conflicts",
-            "Disagreements between workers about a metric's type, help, unit, mode or buckets.",
-            [(Vec::new(), collection.conflicts.len() as f64)],
+            "Disagreements between workers about a metric, by what they disagree about.",
+            by_kind(collection)
+                .into_iter()
+                .map(|(kind, count)| (labelled("kind", kind), count as f64)),
         ),
         gauge(
             "headcount_directories_up",
@@ -113,6 +132,16 @@ pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Famil
                 }),
         ),
         gauge(
+            "headcount_left_out_files",
+            "Files that are left out, by the budget that has no room for them.",
+            by_budget(&left_out.files),
+        ),
+        gauge(
+            "headcount_left_out_samples",
+            "Samples in files that are left out, by the budget that has no room for them.",
+            by_budget(&left_out.samples),
+        ),
+        gauge(
             "headcount_refused_series",
             "Series that a worker counts in its memory alone, for want of room in its file.",
             [(Vec::new(), refused as f64)],
@@ -120,7 +149,7 @@ pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Famil
         gauge(
             "headcount_scrape_duration_seconds",
             "Time that the merge for this scrape took.",
-            [(Vec::new(), duration.as_secs_f64())],
+            [(Vec::new(), pass.duration.as_secs_f64())],
         ),
         gauge(
             "headcount_series",
@@ -135,7 +164,27 @@ pub(super) fn families(collection: &Collection, duration: Duration) -> Vec<Famil
                 ("live", workers.live),
                 ("unknown", workers.unknown),
             ]
-            .map(|(state, count)| (vec![("state", state.to_owned())], count as f64)),
+            .map(|(state, count)| (labelled("state", state), count as f64)),
+        ),
+    ];
+    families.extend(pass.ruling.into_iter().flat_map(about_rules));
+    families.sort_by(|left, right| left.name.cmp(&right.name));
+    families
+}
+
+/// Named as those of Prometheus about its own configuration.
+fn about_rules(ruling: Ruling) -> [Family; 2] {
+    let since = ruling.since.duration_since(UNIX_EPOCH).unwrap_or_default();
+    [
+        gauge(
+            "headcount_rules_last_reload_success_timestamp_seconds",
+            "When the rules that apply were read, in seconds since 1970.",
+            [(Vec::new(), since.as_secs_f64())],
+        ),
+        gauge(
+            "headcount_rules_reload_successful",
+            "Whether the rules file could be used when it was last read: 1 or 0.",
+            [(Vec::new(), f64::from(u8::from(ruling.is_current)))],
         ),
     ]
 }
@@ -160,8 +209,23 @@ fn by_reason(collection: &Collection) -> BTreeMap<&'static str, usize> {
     counts
 }
 
+/// Likewise.
+fn by_kind(collection: &Collection) -> BTreeMap<&'static str, usize> {
+    let mut counts: BTreeMap<_, _> = ConflictKind::ALL.map(|kind| (kind.name(), 0)).into();
+    for conflict in &collection.conflicts {
+        let kind = ConflictKind::of(conflict);
+        *counts.entry(kind.name()).or_default() += 1;
+    }
+    counts
+}
+
 fn by_dialect_and_state(collection: &Collection) -> BTreeMap<(&'static str, &'static str), usize> {
-    let states = [FileState::Good, FileState::Empty, FileState::EarlierBoot];
+    let states = [
+        FileState::Good,
+        FileState::Empty,
+        FileState::EarlierBoot,
+        FileState::PassedOver(""),
+    ];
     let states = states.iter().map(FileState::name).chain([DAMAGED]);
     let dialects = || {
         Dialect::ALL
@@ -176,6 +240,10 @@ fn by_dialect_and_state(collection: &Collection) -> BTreeMap<(&'static str, &'st
         *counts.entry((dialect, file.state.name())).or_default() += 1;
     }
     counts
+}
+
+fn labelled(name: &'static str, value: &str) -> Vec<(&'static str, String)> {
+    vec![(name, value.to_owned())]
 }
 
 fn gauge(
@@ -214,8 +282,11 @@ const DAMAGED: &str = "damaged";
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use headcount_collect::budget::Budgets;
     use headcount_collect::collector::DirectoryReport;
-    use headcount_collect::report::{Damage, FileReport};
+    use headcount_collect::report::{Conflict, Damage, FileReport};
 
     use super::*;
 
@@ -235,6 +306,15 @@ mod tests {
             refused: 0,
             client: "",
             left_out: BTreeMap::new(),
+        }
+    }
+
+    fn pass(files: Vec<FileReport>, ruling: Option<Ruling>) -> Pass {
+        Pass {
+            collection: collection(files),
+            duration: Duration::from_millis(250),
+            ruling,
+            budgets: Budgets::default(),
         }
     }
 
@@ -289,16 +369,62 @@ mod tests {
     }
 
     #[test]
+    fn two_directories_may_hold_two_workers_of_one_pid() {
+        let mut other = file("a", Liveness::Live, FileState::Good);
+        other.path = "/other/a".into();
+        let census = count_workers(&collection(vec![
+            file("a", Liveness::Dead, FileState::Good),
+            other,
+        ]));
+        assert_eq!((census.dead, census.live), (1, 1));
+    }
+
+    #[test]
+    fn what_is_left_out_and_in_conflict_is_told_by_budget_and_kind_from_the_first_scrape_on() {
+        let mut long = file("a", Liveness::Live, FileState::Good);
+        long.left_out = [(Budget::Labels, 3)].into();
+        let too_large = Damage {
+            reason: DamageReason::TooLarge,
+            detail: "it has more bytes than the budget".into(),
+        };
+        let mut large = file("b", Liveness::Live, FileState::Damaged(too_large.clone()));
+        large.bytes = Budgets::default().file_bytes + 1;
+        let odd = file("c", Liveness::Live, FileState::Damaged(too_large));
+        let mut pass = pass(vec![long, large, odd], None);
+        pass.collection.directories[0].files_left_out = 7;
+        pass.collection.conflicts = vec![Conflict::States { family: "a".into() }];
+        let families = families(&pass);
+        let value = |name, label, word| value(&families, name, &[(label, word)]);
+        for (budget, files) in [("files", 7.0), ("file_bytes", 1.0)] {
+            let found = value("headcount_left_out_files", "budget", budget);
+            assert_eq!(found, Some(files), "{budget}");
+        }
+        for budget in ["family_series", "label_bytes", "labels", "series"] {
+            let samples = if budget == "labels" { 3.0 } else { 0.0 };
+            let found = value("headcount_left_out_samples", "budget", budget);
+            assert_eq!(found, Some(samples), "{budget}");
+        }
+        for kind in [
+            "buckets", "help", "mode", "name", "states", "times", "unit", "worker",
+        ] {
+            let conflicts = f64::from(u8::from(kind == "states"));
+            let found = value("headcount_conflicts", "kind", kind);
+            assert_eq!(found, Some(conflicts), "{kind}");
+        }
+    }
+
+    #[test]
     fn every_state_is_told_from_the_first_scrape_on() {
         let damage = Damage {
             reason: DamageReason::Truncated,
             detail: "cut".into(),
         };
-        let collection = collection(vec![
+        let files = vec![
             file("a", Liveness::Live, FileState::Good),
             file("b", Liveness::Dead, FileState::Damaged(damage)),
-        ]);
-        let families = families(&collection, Duration::from_millis(250));
+            file("c", Liveness::Unknown, FileState::PassedOver("exemplars")),
+        ];
+        let families = families(&pass(files, None));
         let value = |name, labels| value(&families, name, labels);
         let files = "headcount_files";
         assert_eq!(
@@ -311,6 +437,14 @@ mod tests {
         );
         assert_eq!(
             value(files, &[("dialect", "python"), ("state", "empty")]),
+            Some(0.0)
+        );
+        assert_eq!(
+            value(files, &[("dialect", "store"), ("state", "passed_over")]),
+            Some(1.0)
+        );
+        assert_eq!(
+            value(files, &[("dialect", "unknown"), ("state", "earlier_boot")]),
             Some(0.0)
         );
         assert_eq!(
@@ -327,14 +461,35 @@ mod tests {
         );
         assert_eq!(
             value("headcount_directory_bytes", &[("directory", "/pool")]),
-            Some(8192.0)
+            Some(12288.0)
         );
         assert_eq!(value("headcount_scrape_duration_seconds", &[]), Some(0.25));
     }
 
     #[test]
+    fn a_rules_file_that_cannot_be_used_leaves_the_time_of_the_one_that_applies() {
+        let ruling = Ruling {
+            is_current: false,
+            since: UNIX_EPOCH + Duration::from_millis(1500),
+        };
+        let with = families(&pass(Vec::new(), Some(ruling)));
+        let value = |name| value(&with, name, &[]);
+        assert_eq!(value("headcount_rules_reload_successful"), Some(0.0));
+        assert_eq!(
+            value("headcount_rules_last_reload_success_timestamp_seconds"),
+            Some(1.5)
+        );
+        let without = families(&pass(Vec::new(), None));
+        assert!(without.iter().all(|family| !family.name.contains("rules")));
+    }
+
+    #[test]
     fn families_are_ordered_and_named_so_that_clashes_are_found() {
-        let families = families(&collection(Vec::new()), Duration::ZERO);
+        let ruling = Ruling {
+            is_current: true,
+            since: UNIX_EPOCH,
+        };
+        let families = families(&pass(Vec::new(), Some(ruling)));
         assert!(families.is_sorted_by(|left, right| left.name < right.name));
         assert!(
             families

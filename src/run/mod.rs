@@ -20,6 +20,7 @@ use crate::cli::RunOptions;
 use crate::run::child::{Child, SpawnError};
 use crate::scratch::{Scratch, ScratchError};
 use crate::serve::{Server, StartError};
+use crate::settings::Settings;
 use crate::signals::Termination;
 use crate::{complain, fail, limits, runtime};
 
@@ -57,9 +58,11 @@ async fn run(options: RunOptions) -> Result<u8, RunError> {
     // Signals are heard before there is anything to leave behind; the command gets them later.
     let mut passed_on = PassedOn::new()?;
     let mut ended = signal(SignalKind::child()).map_err(StartError::System)?;
+    // The directory is made after that: no rules file can name it.
+    let settings = Settings::read(&options.settings, &[]).map_err(StartError::Rules)?;
     let scratch = Scratch::new()?;
     // Whoever cannot be served is better not started: a port that is taken fails first.
-    let server = Server::bind(&options.web, vec![scratch.path().into()]).await?;
+    let server = Server::bind(&options.web, vec![scratch.path().into()], settings).await?;
     let command: &[OsString] = &options.command;
     let mut child = Child::spawn(command, scratch.path())?;
     // After the start: the command shall find the limits that it was given.

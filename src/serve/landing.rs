@@ -8,9 +8,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
+use headcount_collect::budget::Budget;
 use headcount_collect::collector::Collection;
-use headcount_collect::report::FileState;
+use headcount_collect::report::{FileReport, FileState};
 
+use crate::findings::{Finding, Findings, Item, Kind};
 use crate::pool::{Census, count_workers};
 use crate::print::Grouped;
 use crate::serve::Site;
@@ -21,6 +23,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>) -> Response {
     let rendered = site.pool.scrape(move |pass| {
         let page = Page {
             collection: &pass.collection,
+            findings: Findings::of(&pass.collection, &pass.budgets),
             telemetry_path: telemetry_path.as_str(),
         };
         let mut html = String::new();
@@ -34,6 +37,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>) -> Response {
 
 struct Page<'a> {
     collection: &'a Collection,
+    findings: Findings,
     telemetry_path: &'a str,
 }
 
@@ -57,7 +61,7 @@ impl Page<'_> {
         )?;
         self.write_pool(html)?;
         self.write_directories(html)?;
-        self.write_trouble(html)?;
+        self.write_findings(html)?;
         html.push_str("</main>\n</body>\n</html>\n");
         Ok(())
     }
@@ -75,6 +79,10 @@ impl Page<'_> {
             .iter()
             .map(|each| each.series.len())
             .sum();
+        let is_aside = |file: &&FileReport| {
+            matches!(file.state, FileState::Damaged(_) | FileState::EarlierBoot)
+        };
+        let aside = self.collection.files.iter().filter(is_aside).count();
         html.push_str("<section>\n<h2>Pool</h2>\n<dl>\n");
         for (name, count) in [
             ("workers running", live),
@@ -82,7 +90,9 @@ impl Page<'_> {
             ("workers, not known", unknown),
             ("families", families),
             ("series", series),
+            ("files set aside", aside),
         ] {
+            let count = Grouped(count as u64);
             writeln!(html, "<div><dt>{name}</dt><dd>{count}</dd></div>")?;
         }
         html.push_str("</dl>\n</section>\n");
@@ -120,41 +130,114 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn write_trouble(&self, html: &mut String) -> fmt::Result {
-        let files = self.collection.files.iter();
-        let damaged = files.filter_map(|file| match &file.state {
-            FileState::Damaged(damage) => Some((file.path.to_string_lossy(), damage.to_string())),
-            FileState::EarlierBoot => Some((
-                file.path.to_string_lossy(),
-                String::from("written before this machine last started, so not in the sums"),
-            )),
-            _ => None,
-        });
-        let files: Vec<_> = damaged.collect();
-        let conflicts = &self.collection.conflicts;
-        if files.is_empty() && conflicts.is_empty() {
-            return Ok(());
-        }
-        html.push_str("<section>\n<h2>Findings</h2>\n<ul>\n");
-        for (path, trouble) in files.iter().take(SHOWN) {
-            writeln!(
+    fn write_findings(&self, html: &mut String) -> fmt::Result {
+        for section in SECTIONS {
+            let mut findings = self.findings.iter();
+            if !findings.any(|finding| (section.holds)(finding.kind)) {
+                continue;
+            }
+            let Section { title, about, .. } = section;
+            write!(
                 html,
-                "<li><code>{}</code>: {}</li>",
-                Escaped(path),
-                Escaped(trouble)
+                "<section>\n<h2>{title}</h2>\n<p class=\"soft\">{about}</p>\n"
             )?;
+            let findings = self.findings.iter();
+            for finding in findings.filter(|finding| (section.holds)(finding.kind)) {
+                write_finding(finding, html)?;
+            }
+            html.push_str("</section>\n");
         }
-        for conflict in conflicts.iter().take(SHOWN) {
-            writeln!(html, "<li>{}</li>", Escaped(&conflict.to_string()))?;
+        Ok(())
+    }
+}
+
+/// A heading of the page, and the findings that stand under it.
+struct Section {
+    title: &'static str,
+    about: &'static str,
+    holds: fn(Kind) -> bool,
+}
+
+const SECTIONS: [Section; 4] = [
+    Section {
+        title: "Quarantine",
+        about: "Files that are set aside, the worst first. Everything else is served; what was read \
+                of them before stays in the sums, and a file that heals comes back by itself.",
+        holds: |kind| matches!(kind, Kind::Damaged(_) | Kind::LeftOut(Budget::FileBytes)),
+    },
+    Section {
+        title: "Left out",
+        about: "Not served, since there is no room: from the first sample on, so that no total falls.",
+        holds: |kind| match kind {
+            Kind::LeftOut(budget) => budget != Budget::FileBytes,
+            kind => kind == Kind::Refused,
+        },
+    },
+    Section {
+        title: "Conflicts",
+        about: "Workers that do not agree about a metric, and what is served.",
+        holds: |kind| matches!(kind, Kind::Conflict(_)),
+    },
+    Section {
+        title: "Notes",
+        about: "Not in the sums, and nothing that is counted now is missing.",
+        holds: |kind| matches!(kind, Kind::EarlierBoot | Kind::PassedOver),
+    },
+];
+
+/// Of few each with its detail, of many the first names and one detail.
+fn write_finding(finding: &Finding, html: &mut String) -> fmt::Result {
+    let title = finding.title();
+    let extent = finding.extent();
+    let class = if finding.kind.is_trouble() {
+        "bad"
+    } else {
+        "soft"
+    };
+    write!(
+        html,
+        "<article>\n<h3><span class=\"{class}\">{title}</span> {extent}</h3>\n"
+    )?;
+    if finding.is_few() {
+        html.push_str("<ul>\n");
+        for Item { name, detail } in &finding.first {
+            let detail = Escaped(detail);
+            match finding.details_name() {
+                true => writeln!(html, "<li>{detail}</li>")?,
+                false => writeln!(html, "<li><code>{}</code>: {detail}</li>", Escaped(name))?,
+            }
         }
-        let hidden = files.len().saturating_sub(SHOWN) + conflicts.len().saturating_sub(SHOWN);
-        if hidden > 0 {
-            writeln!(
-                html,
-                "<li>and {hidden} more, which <code>headcount check</code> lists</li>"
-            )?;
+        html.push_str("</ul>\n");
+    } else {
+        html.push_str("<p>Such as ");
+        for (index, name) in finding.examples().into_iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(html, "{comma}<code>{}</code>", Escaped(name))?;
         }
-        html.push_str("</ul>\n</section>\n");
+        match finding.first.first() {
+            Some(first) => writeln!(html, ". The first: {}</p>", Escaped(&first.detail))?,
+            None => html.push_str(".</p>\n"),
+        }
+    }
+    let advice = finding.advice();
+    if !advice.is_empty() {
+        writeln!(html, "<p class=\"soft\">{}</p>", WithCode(advice))?;
+    }
+    html.push_str("</article>\n");
+    Ok(())
+}
+
+/// Text in HTML, in which what stands between backticks is code.
+struct WithCode<'a>(&'a str);
+
+impl fmt::Display for WithCode<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, part) in self.0.split('`').enumerate() {
+            match index % 2 {
+                0 => Escaped(part).fmt(formatter)?,
+                _ => write!(formatter, "<code>{}</code>", Escaped(part))?,
+            }
+        }
         Ok(())
     }
 }
@@ -178,38 +261,85 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// How many lines of trouble the page has room for, of each kind.
-const SHOWN: usize = 20;
-
 const STYLE: &str = include_str!("landing.css");
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use headcount_collect::budget::Budgets;
     use headcount_collect::collector::DirectoryReport;
+    use headcount_collect::report::{Damage, DamageReason, Liveness};
 
     use super::*;
 
-    #[test]
-    fn a_name_cannot_break_out_of_the_page() {
+    fn page(files: Vec<FileReport>, error: Option<String>) -> String {
         let directory = DirectoryReport {
             path: "/<script>".into(),
-            error: Some("\"gone\" & lost".into()),
+            error,
             replaced: 0,
             files_left_out: 0,
         };
         let collection = Collection {
             families: Vec::new(),
-            files: Vec::new(),
+            files,
             conflicts: Vec::new(),
             directories: vec![directory],
         };
         let mut html = String::new();
         let page = Page {
             collection: &collection,
+            findings: Findings::of(&collection, &Budgets::default()),
             telemetry_path: "/metrics",
         };
         page.write(&mut html).unwrap();
+        html
+    }
+
+    fn truncated(name: String) -> FileReport {
+        let damage = Damage {
+            reason: DamageReason::Truncated,
+            detail: "it ends after <3> bytes".into(),
+        };
+        FileReport {
+            path: format!("/<script>/{name}").into(),
+            dialect: None,
+            state: FileState::Damaged(damage),
+            worker: None,
+            liveness: Liveness::Unknown,
+            bytes: 3,
+            series: 0,
+            refused: 0,
+            client: "",
+            left_out: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_break_out_of_the_page() {
+        let html = page(
+            vec![truncated("<img>.db".into())],
+            Some("\"gone\" & lost".into()),
+        );
         assert!(html.contains("/&lt;script&gt;") && html.contains("&quot;gone&quot; &amp; lost"));
-        assert!(!html.contains("<script>"));
+        assert!(html.contains("<code>&lt;img&gt;.db</code>: it ends after &lt;3&gt; bytes"));
+        assert!(!html.contains("<script>") && !html.contains("<img>"));
+    }
+
+    #[test]
+    fn the_page_is_as_long_for_five_thousand_bad_files_as_for_six() {
+        let many = |count: u32| {
+            let files = (0..count).map(|number| truncated(format!("counter_{number}.db")));
+            page(files.collect(), None)
+        };
+        let (six, thousands) = (many(6), many(5000));
+        assert!(six.contains("<h2>Quarantine</h2>") && six.contains("6 files"));
+        assert_eq!(six.lines().count(), thousands.lines().count());
+        assert!(thousands.len() < six.len() + 100);
+    }
+
+    #[test]
+    fn a_clean_pool_has_no_quarantine() {
+        assert!(!page(Vec::new(), None).contains("Quarantine"));
     }
 }

@@ -8,6 +8,7 @@ mod exposition;
 mod landing;
 pub(crate) mod listen;
 mod negotiate;
+mod reload;
 pub(crate) mod telemetry_path;
 
 use std::fmt::{self, Write};
@@ -32,8 +33,11 @@ use tracing::{error, info, warn};
 use crate::cli::{ServeOptions, WebOptions};
 use crate::directories::{self, DirectoryError};
 use crate::pool::Pool;
+use crate::rules::RulesError;
 use crate::serve::listen::ListenError;
+use crate::serve::reload::Reloads;
 use crate::serve::telemetry_path::TelemetryPath;
+use crate::settings::Settings;
 use crate::signals::{self, Termination};
 use crate::{fail, limits, runtime, watch};
 
@@ -53,9 +57,15 @@ pub(crate) fn execute(options: ServeOptions) -> ExitCode {
 async fn serve(options: ServeOptions) -> Result<ExitCode, StartError> {
     let directories = directories::given(options.directories)?;
     examine(&directories)?;
+    let settings = Settings::read(&options.settings, &directories)?;
     let mut termination = Termination::new()?;
-    let server = Server::bind(&options.web, directories).await?.start();
+    let reloads = Reloads::new()?;
+    let server = Server::bind(&options.web, directories, settings)
+        .await?
+        .start();
+    let reloading = tokio::spawn(reloads.done_to(Arc::clone(server.pool())));
     termination.next().await;
+    reloading.abort();
     let outcome = server.finish(&mut termination).await;
     Ok(outcome.map_or(ExitCode::SUCCESS, |signal| {
         signals::exit_code(signal).into()
@@ -84,6 +94,8 @@ pub(crate) enum StartError {
     Directory(DirectoryError),
     /// The address cannot be had.
     Listen(ListenError),
+    /// The rules file cannot be used.
+    Rules(RulesError),
     /// The operating system gives no thread, signal or descriptor.
     System(io::Error),
 }
@@ -114,7 +126,7 @@ struct Site {
 }
 
 impl Server {
-    /// Listens where `options` say.
+    /// Listens where `options` say, for the pool of `directories`.
     ///
     /// # Errors
     ///
@@ -122,10 +134,11 @@ impl Server {
     pub(crate) async fn bind(
         options: &WebOptions,
         directories: Vec<PathBuf>,
+        settings: Settings,
     ) -> Result<Server, StartError> {
         let listener = options.listen_address.bind().await?;
         let address = listener.local_addr()?;
-        let pool = Arc::new(Pool::new(directories));
+        let pool = Arc::new(Pool::new(directories, settings));
         let site = Site {
             pool,
             telemetry_path: options.telemetry_path.clone(),
@@ -238,6 +251,7 @@ impl fmt::Display for StartError {
         match self {
             StartError::Directory(error) => error.fmt(formatter),
             StartError::Listen(error) => error.fmt(formatter),
+            StartError::Rules(error) => error.fmt(formatter),
             StartError::System(error) => write!(
                 formatter,
                 "the operating system refuses a thread, a signal handler or a descriptor: {error}; \
@@ -252,6 +266,7 @@ impl std::error::Error for StartError {
         match self {
             StartError::Directory(error) => Some(error),
             StartError::Listen(error) => Some(error),
+            StartError::Rules(error) => Some(error),
             StartError::System(error) => Some(error),
         }
     }
@@ -266,6 +281,12 @@ impl From<DirectoryError> for StartError {
 impl From<ListenError> for StartError {
     fn from(error: ListenError) -> StartError {
         StartError::Listen(error)
+    }
+}
+
+impl From<RulesError> for StartError {
+    fn from(error: RulesError) -> StartError {
+        StartError::Rules(error)
     }
 }
 
