@@ -214,6 +214,7 @@ fn multiprocess_directory(pid: u32) -> PathBuf {
             .find_map(|pair| pair.strip_prefix(name))
     };
     let directory = value("PROMETHEUS_MULTIPROC_DIR=").expect("run sets the variable");
+    assert_eq!(value("prometheus_multiproc_dir="), Some(directory));
     assert_eq!(
         value("HEADCOUNT_DIR="),
         Some(directory),

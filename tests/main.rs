@@ -2,10 +2,13 @@
 //!
 //! `tests/run` installs the peers. A peer that is missing fails its test; none is skipped.
 
+mod dialects;
 mod gunicorn;
 mod parity;
 mod pool;
 mod repo;
+mod rules_example;
 mod sidecar;
 mod support;
+mod three_directories;
 mod vectors;

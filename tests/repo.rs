@@ -204,7 +204,18 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The first words of the ids of clauses.
-const CHAPTERS: [&str; 5] = ["dialect", "exposition", "merge", "python", "store"];
+const CHAPTERS: [&str; 10] = [
+    "dialect",
+    "direct",
+    "exposition",
+    "gitlab",
+    "merge",
+    "python",
+    "rules",
+    "store",
+    "text",
+    "vinted",
+];
 
 const ROOT_FOLDERS: [&str; 7] = [
     "benches", "crates", "examples", "fuzz", "spec", "src", "tests",

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 #[path = "../../crates/writer/tests/processes/support/actor.rs"]
-mod actor;
+pub(crate) mod actor;
 mod counting;
 mod created;
 mod growth;
@@ -10,7 +10,7 @@ mod modes;
 mod namespaces;
 #[path = "../../crates/writer/tests/processes/support/raw.rs"]
 mod raw;
-mod worker;
+pub(crate) mod worker;
 
 /// Not a test by itself: what the others start as processes of their own. It does nothing unless
 /// one of them gives it a part.

@@ -1,15 +1,11 @@
-//! Hostile entries in a pool's directory: each is counted and named, and costs only itself.
+//! Damaged files in a pool's directory: each is counted and named, and costs only itself.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::exposition::Exposition;
-use crate::support::files::{self, cut_off, make_pipe, random_bytes, write};
+use crate::support::files::{self, cut_off, random_bytes, write};
 use crate::support::prometheus::promtool_check_metrics;
 use crate::support::python::Corpus;
 use crate::support::sidecar::{ANY_PORT, Sidecar, check, headcount};
@@ -59,61 +55,6 @@ fn a_store_of_random_bytes_costs_only_itself() {
     costs_only_itself(STORE, &["foreign"], |path| {
         write(path, &random_bytes(65536))
     });
-}
-
-#[test]
-fn a_sparse_file_of_a_tebibyte_costs_only_itself() {
-    costs_only_itself("histogram_3.db", &[], |path| {
-        let mut file = File::create(path).unwrap();
-        file.write_all(&i32::MAX.to_le_bytes()).unwrap();
-        file.set_len(1 << 40).unwrap();
-    });
-}
-
-#[test]
-fn a_directory_named_like_a_store_costs_only_itself() {
-    costs_only_itself(STORE, &["not_a_file"], |path| fs::create_dir(path).unwrap());
-}
-
-#[test]
-fn a_directory_named_like_a_counter_file_costs_only_itself() {
-    costs_only_itself("counter_2.db", &["not_a_file"], |path| {
-        fs::create_dir(path).unwrap()
-    });
-}
-
-#[test]
-fn a_pipe_named_like_a_store_costs_only_itself() {
-    costs_only_itself(STORE, &["not_a_file"], make_pipe);
-}
-
-#[test]
-fn a_pipe_named_like_a_counter_file_costs_only_itself() {
-    costs_only_itself("counter_2.db", &["not_a_file"], make_pipe);
-}
-
-#[test]
-fn a_symbolic_link_to_a_sibling_is_not_counted_twice() {
-    costs_only_itself("counter_2.db", &["not_a_file"], |path| {
-        symlink(a_counter_file(path), path).unwrap();
-    });
-}
-
-#[test]
-fn a_symbolic_link_to_nothing_costs_only_itself() {
-    costs_only_itself("gauge_livesum_2.db", &["not_a_file"], |path| {
-        symlink("/nonexistent", path).unwrap();
-    });
-}
-
-#[test]
-fn a_name_that_is_not_utf8_costs_only_itself() {
-    let pool = Corpus::start("pool");
-    let name = OsStr::from_bytes(b"counter_\xff\xfe\n.db");
-    fs::write(pool.directory.join(name), random_bytes(4096)).unwrap();
-    let sidecar = Sidecar::serve(&pool.directory);
-    assert_served(&sidecar, &pool);
-    assert!(matches!(check(&pool.directory).status.code(), Some(0 | 1)));
 }
 
 #[test]
@@ -200,6 +141,33 @@ fn one_name_with_three_types_is_served_in_a_form_that_prometheus_takes() {
     let found = check(&pool.directory);
     assert_eq!(found.status.code(), Some(1), "{found:?}");
     assert!(found.stdout.contains("clash"), "{found:?}");
+    let conflicts = |kind| {
+        let own = sidecar.self_metrics();
+        own.sum("headcount_conflicts", &[&format!("kind=\"{kind}\"")])
+    };
+    assert!(conflicts("name") >= 1.0);
+    assert_eq!(conflicts("worker"), 0.0);
+}
+
+#[test]
+fn what_is_passed_over_is_told_and_is_nothing_to_worry_about() {
+    let pool = Corpus::start("pool");
+    let exemplars = "exemplar_1-0.db";
+    write(&pool.directory.join(exemplars), &random_bytes(4096));
+    let sidecar = Sidecar::serve(&pool.directory);
+    for _ in 0..2 {
+        assert_served(&sidecar, &pool);
+    }
+    let own = sidecar.self_metrics();
+    assert_eq!(own.sum("headcount_bad_files", &[]), 0.0);
+    assert_eq!(own.sum("headcount_files", &["state=\"passed_over\""]), 1.0);
+    let found = check(&pool.directory);
+    assert_eq!(found.status.code(), Some(0), "{found:?}");
+    assert!(found.stdout.contains("nothing is wrong"), "{found:?}");
+    assert!(found.stdout.contains(exemplars), "{found:?}");
+    let line = "Passed a file over";
+    let log = sidecar.process.stderr.text();
+    assert_eq!(log.matches(line).count(), 1, "{log}");
 }
 
 #[test]
@@ -255,10 +223,15 @@ fn costs_only_itself(name: &str, reasons: &[&str], plant: impl Fn(&Path)) {
     let found = check(&pool.directory);
     assert_eq!(found.status.code(), Some(1), "{found:?}");
     assert!(found.stdout.contains(name), "{found:?}");
+    let page = sidecar.get("/").text();
+    assert!(
+        page.contains("<h2>Quarantine</h2>") && page.contains(name),
+        "{page}"
+    );
 }
 
 /// The whole pool is served, each value exact.
-fn assert_served(sidecar: &Sidecar, pool: &Corpus) {
+pub(super) fn assert_served(sidecar: &Sidecar, pool: &Corpus) {
     let (served, wanted) = (sidecar.metrics(), pool.exposition());
     for (sample, value) in &wanted.samples {
         assert_eq!(served.samples.get(sample), Some(value), "{sample}");

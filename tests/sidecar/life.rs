@@ -47,7 +47,11 @@ fn without_a_directory_serve_says_which_variables_it_looked_at() {
 #[test]
 fn the_directory_comes_from_the_environment_that_the_workers_have() {
     let pool = Corpus::start("pool");
-    for variable in ["HEADCOUNT_DIR", "PROMETHEUS_MULTIPROC_DIR"] {
+    for variable in [
+        "HEADCOUNT_DIR",
+        "PROMETHEUS_MULTIPROC_DIR",
+        "prometheus_multiproc_dir",
+    ] {
         let mut command = headcount("serve");
         command.arg(ANY_PORT).env(variable, &pool.directory);
         let sidecar = Sidecar::start(command);
@@ -232,7 +236,8 @@ fn ends_after_the_scrape_in_flight(signal: Signal) {
     // until it is read.
     let crowd = Corpus::start("crowd");
     files::multiply(&crowd.directory, "gauge_all_", 2000);
-    let mut sidecar = Sidecar::serve(&crowd.directory);
+    let budget = ["--budget.family-series=300000"];
+    let mut sidecar = Sidecar::serve_with(&crowd.directory, &budget);
     let mut scrape = Connection::open(sidecar.address).expect("it listens");
     scrape
         .send("GET", "/metrics", &[])
@@ -267,7 +272,7 @@ fn ends_after_the_scrape_in_flight(signal: Signal) {
 
 /// Commands of the program that run as somebody who may not read what we closed: as nobody if we
 /// are root, whom no mode stops. The program is copied to where anybody may execute it.
-fn stranger() -> (TempDir, impl Fn(&str) -> Command) {
+pub(super) fn stranger() -> (TempDir, impl Fn(&str) -> Command) {
     let place = TempDir::on_disk();
     set_mode(place.path(), 0o755);
     let program = place.join("headcount");

@@ -1,5 +1,8 @@
-//! `headcount serve` under bad input, on the wire, and from start to end.
+//! `headcount serve` under bad and hostile input, on the wire, with rules, and from start to end.
 
 mod damage;
+mod hostile;
 mod life;
+mod many;
+mod rules;
 mod wire;

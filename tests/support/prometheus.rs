@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::processes::{Finished, Process, run_with_input};
 use super::{TempDir, eventually, http};
 
-/// A running server with one target, scraped each second.
+/// A running server with one target.
 #[derive(Debug)]
 pub(crate) struct Prometheus {
     _process: Process,
@@ -24,12 +24,18 @@ pub(crate) struct Prometheus {
 pub(crate) type Labels = BTreeMap<String, String>;
 
 impl Prometheus {
-    /// Starts a server and waits until its first scrape of `target` went well.
+    /// Starts a server that scrapes each second, and waits until its first scrape of `target` went
+    /// well.
     pub(crate) fn scraping(target: SocketAddr) -> Prometheus {
+        Prometheus::scraping_every("1s", target)
+    }
+
+    /// As [`Prometheus::scraping`], at another interval, as Prometheus writes it.
+    pub(crate) fn scraping_every(interval: &str, target: SocketAddr) -> Prometheus {
         let data = TempDir::new();
         let config = data.join("prometheus.yml");
         let scrape = format!(
-            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n\
+            "global:\n  scrape_interval: {interval}\n  scrape_timeout: {interval}\nscrape_configs:\n\
              - job_name: pool\n  static_configs:\n  - targets: ['{target}']\n"
         );
         fs::write(&config, scrape).expect("the configuration can be written");

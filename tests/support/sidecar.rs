@@ -89,6 +89,7 @@ pub(crate) fn headcount(subcommand: &str) -> Command {
     command
         .env_remove("HEADCOUNT_DIR")
         .env_remove("PROMETHEUS_MULTIPROC_DIR")
+        .env_remove("prometheus_multiproc_dir")
         .arg(subcommand);
     command
 }
