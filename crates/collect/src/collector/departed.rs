@@ -36,10 +36,12 @@ pub(super) struct Gone {
     pub(super) stands_in: bool,
 }
 
-/// How many files that are gone are remembered at least, and how many values of more of them: a
-/// tool that moves files away and back may move all of a pool's.
-const REMEMBERED: usize = 64;
-const REMEMBERED_VALUES: usize = 1 << 18;
+/// How many files that are gone are remembered at least and at most, and in between as long as they
+/// have left no more values than that: a tool that moves files away and back may move all of a
+/// pool's.
+const FEWEST: usize = 64;
+const MOST: usize = 8192;
+const VALUES: usize = 1 << 18;
 
 impl Departed {
     /// Takes in what is told no more.
@@ -63,7 +65,7 @@ impl Departed {
         self.add(gone.left.iter().chain(&gone.carried).copied(), intake);
         self.remembered += gone.left.len();
         self.gone.push_back(gone);
-        while self.gone.len() > REMEMBERED && self.remembered > REMEMBERED_VALUES {
+        while self.gone.len() > MOST || (self.gone.len() > FEWEST && self.remembered > VALUES) {
             // What stands for a file that is back, and cannot be read yet, is the last to go.
             let first = self.gone.iter().position(|gone| !gone.stands_in);
             self.forget(first.unwrap_or(0));
