@@ -9,7 +9,9 @@ use crate::layout::{
     CELLS_PER_PAGE, FIRST_SEGMENT_END, MAX_STORE_BYTES, PAGE_BYTES, STAMPED_CELLS, block_kind,
 };
 use crate::metric::MetricType;
-use crate::record::{Block, Family, Label, Record, RecordError, Series};
+use crate::record::{
+    Block, Family, FoldedFile, FoldedStore, Label, Level, Record, RecordError, Series,
+};
 
 /// The families, series and blocks of a store.
 #[derive(Clone, Debug)]
@@ -19,6 +21,9 @@ pub struct Catalog {
     series: Vec<Series>,
     removed: Vec<bool>,
     blocks: Vec<Block>,
+    levels: Vec<Level>,
+    folded_stores: Vec<FoldedStore>,
+    folded_files: Vec<FoldedFile>,
     /// Where the last segment or block ends; the next begins here or later.
     end: u64,
     additive_cells: u64,
@@ -60,6 +65,9 @@ impl Default for Catalog {
             series: Vec::new(),
             removed: Vec::new(),
             blocks: Vec::new(),
+            levels: Vec::new(),
+            folded_stores: Vec::new(),
+            folded_files: Vec::new(),
             end: FIRST_SEGMENT_END,
             additive_cells: 0,
             registers: 0,
@@ -94,6 +102,21 @@ impl Catalog {
         &self.blocks
     }
 
+    /// `[ledger.level]`: whose the series of a ledger are that are no totals.
+    pub fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    /// `[ledger.folded]`: the stores that a ledger holds.
+    pub fn folded_stores(&self) -> &[FoldedStore] {
+        &self.folded_stores
+    }
+
+    /// `[ledger.folded]`: the files of other clients that a ledger holds.
+    pub fn folded_files(&self) -> &[FoldedFile] {
+        &self.folded_files
+    }
+
     /// How many additive cells the shared lane has.
     pub fn additive_cells(&self) -> u64 {
         self.additive_cells
@@ -111,6 +134,21 @@ impl Catalog {
                 self.families.push(family);
                 Ok(())
             }
+            Record::FoldedFiles(files) => {
+                self.folded_files.extend(files);
+                Ok(())
+            }
+            Record::FoldedStores(stores) => {
+                self.folded_stores.extend(stores);
+                Ok(())
+            }
+            Record::Level(level) if (level.series as usize) < self.series.len() => {
+                self.levels.push(level);
+                Ok(())
+            }
+            Record::Level(_) => Err(CatalogError::Contradiction(
+                "a level is of a series that never was",
+            )),
             Record::Labels(labels) if self.labels.is_empty() && self.series.is_empty() => {
                 self.labels = labels;
                 Ok(())
@@ -268,6 +306,7 @@ mod tests {
             label_names: vec!["a".into()],
             bounds: Vec::new(),
             states: Vec::new(),
+            is_bare: false,
         })
     }
 

@@ -59,6 +59,15 @@ pub const STAMPED_CELLS: u64 = 5;
 /// `[store.file.name]`: what the name of a store ends with.
 pub const EXTENSION: &str = "store";
 
+/// `[ledger.name]`: the name of a directory's ledger.
+pub const LEDGER_NAME: &str = "headcount.ledger";
+
+/// `[ledger.whole]`: the name of a ledger that is not finished.
+pub const UNFINISHED_LEDGER_NAME: &str = ".headcount.ledger.new";
+
+/// `[ledger.boot]`: the name that the ledger of an earlier boot gets.
+pub const EARLIER_LEDGER_NAME: &str = "headcount.ledger.earlier-boot";
+
 /// `[store.file.name]`: the name of a store, or `None` for any other name.
 ///
 /// ```
@@ -99,6 +108,12 @@ pub mod record_kind {
     pub const BLOCK: u32 = 5;
     /// `[store.record.removal]`: a series that is no more.
     pub const REMOVAL: u32 = 6;
+    /// `[store.record.folded]`: stores that a ledger holds.
+    pub const FOLDED_STORES: u32 = 8;
+    /// `[store.record.folded]`: files of other clients that a ledger holds.
+    pub const FOLDED_FILES: u32 = 9;
+    /// `[ledger.level]`: whose the value of a series of a ledger is that is no total.
+    pub const LEVEL: u32 = 10;
 }
 
 /// What a block of a store holds (`spec/store.md`, chapter 5).

@@ -22,6 +22,8 @@ mod sync;
 #[cfg(not(loom))]
 mod fork;
 #[cfg(all(not(loom), target_os = "linux"))]
+mod ledger;
+#[cfg(all(not(loom), target_os = "linux"))]
 pub mod lock;
 #[cfg(not(loom))]
 mod mapping;
@@ -42,13 +44,14 @@ pub use crate::{
     mapping::CellMemory,
     stderr::tell,
 };
-pub use crate::{
-    metric::{MetricType, Mode, UnknownMode},
-    publication::{stamp, stamped},
-};
 #[cfg(all(not(loom), target_os = "linux"))]
 pub use crate::{
+    ledger::{LedgerError, LedgerImage, LedgerValue},
     pages::{PageBuffer, READ_UNIT},
     reader::{CellBlock, ReadError, StoreReader},
     store::{NewStore, Place, Store, StoreError},
+};
+pub use crate::{
+    metric::{MetricType, Mode, UnknownMode},
+    publication::{stamp, stamped},
 };

@@ -65,6 +65,7 @@ impl<'a, M: Kind> Describe<'a, M> {
             label_names: Vec::new(),
             bounds,
             states: Vec::new(),
+            is_bare: false,
         };
         Describe {
             registry,

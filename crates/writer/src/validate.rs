@@ -204,6 +204,7 @@ mod tests {
             label_names: labels.iter().map(|&label| label.into()).collect(),
             bounds: Vec::new(),
             states: Vec::new(),
+            is_bare: false,
         }
     }
 

@@ -83,6 +83,7 @@ pub(crate) fn family(metric_type: MetricType, name: &str) -> Family {
         label_names: Vec::new(),
         bounds: Vec::new(),
         states: Vec::new(),
+        is_bare: false,
     }
 }
 

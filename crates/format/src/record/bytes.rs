@@ -35,6 +35,16 @@ impl Encoder {
         self.u32(u32::try_from(number).expect("a list in memory is shorter than 2^32"));
     }
 
+    /// How many entries of whole words follow.
+    pub(super) fn list(&mut self, number: usize) {
+        self.count(number);
+        self.u32(0);
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
     pub(super) fn text(&mut self, text: &str) {
         self.count(text.len());
         self.0.extend_from_slice(text.as_bytes());
@@ -65,7 +75,10 @@ impl<'a> Decoder<'a> {
         Decoder(bytes)
     }
 
-    fn take<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], RecordError> {
+    pub(super) fn take<const N: usize>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<[u8; N], RecordError> {
         let (taken, rest) = self
             .0
             .split_first_chunk()
@@ -100,6 +113,13 @@ impl<'a> Decoder<'a> {
             .ok()
             .filter(|&count| count <= limit)
             .ok_or(RecordError::TooLong(field))
+    }
+
+    /// How many entries of whole words follow; a count alone allocates nothing.
+    pub(super) fn list(&mut self, field: &'static str) -> Result<u32, RecordError> {
+        let count = self.u32(field)?;
+        self.u32("zero")?;
+        Ok(count)
     }
 
     pub(super) fn text(&mut self, field: &'static str) -> Result<Box<str>, RecordError> {

@@ -4,12 +4,14 @@
 //! what it decodes is a slice that the caller has copied.
 
 mod bytes;
+mod ledger;
 
 use std::fmt;
 
 use crate::layout::{MAX_LABELS, MAX_PARTS, record_kind};
 use crate::metric::{MetricType, Mode};
 use bytes::{Decoder, Encoder};
+pub use ledger::{FoldedFile, FoldedStore, Level};
 
 /// A label: its name and its value.
 pub type Label = (Box<str>, Box<str>);
@@ -24,8 +26,14 @@ pub enum Record {
     Block(Block),
     /// `[store.record.family]`
     Family(Family),
+    /// `[store.record.folded]`: files of other clients that a ledger holds.
+    FoldedFiles(Vec<FoldedFile>),
+    /// `[store.record.folded]`: stores that a ledger holds.
+    FoldedStores(Vec<FoldedStore>),
     /// `[store.record.labels]`: pairs of name and value.
     Labels(Vec<Label>),
+    /// `[ledger.level]`: whose the value of a series is that is no total.
+    Level(Level),
     /// `[store.record.removal]`
     Removal {
         /// The number of the series, counted from zero in the order of their records.
@@ -79,6 +87,8 @@ pub struct Family {
     pub bounds: Vec<f64>,
     /// A state set's states.
     pub states: Vec<Box<str>>,
+    /// `[ledger.bare]`: whether it is a counter of a ledger whose samples have its own name.
+    pub is_bare: bool,
 }
 
 /// A series of a family.
@@ -143,6 +153,18 @@ impl Record {
                 family.encode(&mut out);
                 record_kind::FAMILY
             }
+            Record::FoldedFiles(files) => {
+                ledger::encode_files(files, &mut out);
+                record_kind::FOLDED_FILES
+            }
+            Record::FoldedStores(stores) => {
+                ledger::encode_stores(stores, &mut out);
+                record_kind::FOLDED_STORES
+            }
+            Record::Level(level) => {
+                level.encode(&mut out);
+                record_kind::LEVEL
+            }
             Record::Labels(labels) => {
                 out.count(labels.len());
                 out.pairs(labels);
@@ -182,6 +204,9 @@ impl Record {
                 first: from.u64("first cell")?,
             }),
             record_kind::FAMILY => Record::Family(Family::decode(&mut from)?),
+            record_kind::FOLDED_FILES => Record::FoldedFiles(ledger::decode_files(&mut from)?),
+            record_kind::FOLDED_STORES => Record::FoldedStores(ledger::decode_stores(&mut from)?),
+            record_kind::LEVEL => Record::Level(Level::decode(&mut from)?),
             record_kind::LABELS => {
                 let count = from.count("label count", MAX_LABELS)?;
                 Record::Labels(from.pairs(count)?)
@@ -221,7 +246,10 @@ impl Family {
 
     fn decode(from: &mut Decoder<'_>) -> Result<Family, RecordError> {
         let metric_type = type_of_number(from.u8("type")?)?;
-        let mode = mode_of_number(metric_type, from.u8("mode")?)?;
+        let (mode, is_bare) = match (metric_type, from.u8("mode")?) {
+            (MetricType::Counter, BARE) => (Mode::All, true),
+            (metric_type, number) => (mode_of_number(metric_type, number)?, false),
+        };
         let label_count = from.u16("label count")?;
         if label_count > MAX_LABELS {
             return Err(RecordError::TooLong("the list of label names"));
@@ -249,6 +277,7 @@ impl Family {
             label_names: from.texts("label name", label_count)?,
             bounds,
             states: from.texts("state", state_count)?,
+            is_bare,
         })
     }
 }
@@ -308,7 +337,13 @@ fn type_of_number(number: u8) -> Result<MetricType, RecordError> {
     })
 }
 
+/// `[ledger.bare]`: the mode of a counter that is bare.
+const BARE: u8 = 11;
+
 fn mode_number(family: &Family) -> u8 {
+    if family.is_bare {
+        return BARE;
+    }
     if !has_mode(family.metric_type) {
         return 0;
     }
@@ -351,6 +386,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::Incarnation;
 
     fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
         let (header, body) = bytes.split_at(RECORD_HEADER_BYTES);
@@ -416,8 +452,37 @@ mod tests {
                         MetricType::StateSet => states,
                         _ => Vec::new(),
                     },
+                    is_bare: metric_type == MetricType::Counter && !mode.is_live(),
                 },
             )
+    }
+
+    /// What a ledger holds.
+    fn lists() -> impl Strategy<Value = Record> {
+        let stores = any::<([u8; 16], u64, u64, u32, u32)>().prop_map(
+            |(incarnation, when, started, pid, bytes)| FoldedStore {
+                incarnation: Incarnation(incarnation),
+                when,
+                started,
+                pid,
+                bytes,
+            },
+        );
+        let files =
+            (any::<[u64; 5]>(), text()).prop_map(|([device, inode, born, when, bytes], name)| {
+                FoldedFile {
+                    device,
+                    inode,
+                    born,
+                    when,
+                    bytes,
+                    name,
+                }
+            });
+        prop_oneof![
+            prop::collection::vec(stores, 0..6).prop_map(Record::FoldedStores),
+            prop::collection::vec(files, 0..6).prop_map(Record::FoldedFiles),
+        ]
     }
 
     fn record() -> impl Strategy<Value = Record> {
@@ -447,6 +512,9 @@ mod tests {
             series,
             block,
             pairs().prop_map(Record::Labels),
+            lists(),
+            (any::<(u32, u64)>(), text())
+                .prop_map(|((series, died), pid)| { Record::Level(Level { series, died, pid }) }),
             any::<u32>().prop_map(|series| Record::Removal { series }),
             any::<(u64, u64)>().prop_map(|(offset, length)| Record::Segment { offset, length }),
         ]
@@ -503,6 +571,7 @@ mod tests {
                 label_names: Vec::new(),
                 bounds,
                 states: Vec::new(),
+                is_bare: false,
             };
             let decoded = decode(&Record::Family(family).encode());
             assert_eq!(decoded, Err(RecordError::Field("bound")));

@@ -41,6 +41,7 @@ fn family(metric_type: MetricType, bounds: &[f64]) -> Family {
         label_names: vec!["l".into()],
         bounds: bounds.to_vec(),
         states: Vec::new(),
+        is_bare: false,
     }
 }
 
