@@ -4,13 +4,13 @@
 //! any worker may have planted is opened (`spec/merge.md`, chapter 1). Knows no dialect.
 
 use std::collections::BinaryHeap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -51,6 +51,14 @@ impl FileIdentity {
     pub(crate) fn inode(&self) -> u64 {
         self.inode
     }
+
+    /// `[ledger.folded]`: device, inode number and time of birth, as a ledger lists them; `None`
+    /// where the file system does not tell the last.
+    pub(crate) fn key(&self) -> Option<(u64, u64, u64)> {
+        let born = self.born?.duration_since(UNIX_EPOCH).ok()?;
+        let born = u64::try_from(born.as_nanos()).ok()?;
+        Some((self.device, self.inode, born))
+    }
 }
 
 /// A name, and the inode that the directory says it leads to; ordered by name.
@@ -67,8 +75,6 @@ pub(crate) struct Listing {
     pub(crate) entries: Vec<Entry>,
     /// How many names there was no room for.
     pub(crate) left_out: u64,
-    /// Whether another directory has taken the place of the one that was known.
-    pub(crate) is_replaced: bool,
 }
 
 impl Directory {
@@ -80,30 +86,49 @@ impl Directory {
         &self.path
     }
 
+    /// What the path led to when it was opened last.
+    pub(crate) fn handle(&self) -> Option<&File> {
+        self.open.as_ref().map(|open| &open.handle)
+    }
+
+    /// Opens what the path leads to now; whether another directory has taken the place of the one
+    /// that was known.
+    ///
+    /// # Errors
+    ///
+    /// When the directory is not there or cannot be opened. What was known of it stays known.
+    pub(crate) fn renew(&mut self) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
+        let identity = FileIdentity::of(&handle.metadata()?);
+        let was = self.open.as_ref().map(|open| open.identity);
+        self.open = Some(Open { handle, identity });
+        // [merge.directory.replaced]
+        Ok(was.is_some_and(|was| was != identity))
+    }
+
     /// `[merge.directory.listing]`: every name that a pool's file may have and that is known, and
     /// in the order of their names as many of the others as make `limit` with them.
     ///
     /// # Errors
     ///
-    /// When the directory is not there or cannot be read. What was known of it stays known.
+    /// When the directory cannot be read.
     pub(crate) fn list(
-        &mut self,
+        &self,
         is_known: impl Fn(&OsString) -> bool,
         limit: usize,
     ) -> io::Result<Listing> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = File::from(rustix::fs::open(&self.path, flags, Mode::empty())?);
-        let metadata = handle.metadata()?;
-        let identity = FileIdentity::of(&metadata);
-        let was = self.open.as_ref().map(|open| open.identity);
-        let (entries, left_out) = entries(&handle, is_known, limit)?;
-        self.open = Some(Open { handle, identity });
-        Ok(Listing {
-            entries,
-            left_out,
-            // [merge.directory.replaced]
-            is_replaced: was.is_some_and(|was| was != identity),
-        })
+        let Some(open) = &self.open else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let (entries, left_out) = entries(&open.handle, is_known, limit)?;
+        Ok(Listing { entries, left_out })
+    }
+
+    /// Which file a name leads to; `None` where there is none.
+    pub(crate) fn identity_of(&self, name: &OsStr) -> Option<FileIdentity> {
+        let found = std::fs::symlink_metadata(self.path.join(name)).ok()?;
+        Some(FileIdentity::of(&found))
     }
 
     /// `[merge.file.open]`: opens a file of the directory, and nothing but a regular file with one

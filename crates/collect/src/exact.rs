@@ -88,6 +88,30 @@ impl ExactSum {
         }
     }
 
+    /// Numbers whose exact sum this is, the greatest first: two in nearly every case, and never
+    /// more than forty.
+    ///
+    /// A sum that rounds to an infinity is that infinity alone, and one that is no number NaN.
+    pub fn parts(&self) -> Vec<f64> {
+        let value = self.value();
+        if !value.is_finite() {
+            return vec![value];
+        }
+        if self.rest.is_none() {
+            return vec![self.hi, self.lo];
+        }
+        let mut parts = Vec::new();
+        let mut rest = self.clone();
+        loop {
+            let part = rest.value();
+            if part == 0.0 {
+                return parts;
+            }
+            parts.push(part);
+            rest.add(-part);
+        }
+    }
+
     #[cold]
     fn spill(&mut self, hi: f64, lo: f64, residual: f64, value: f64) {
         let rest = self.rest.get_or_insert_default();
@@ -246,6 +270,21 @@ mod tests {
         #[test]
         fn a_sum_is_the_exact_one_rounded_once(values in any_numbers()) {
             prop_assert_eq!(bits(&values), oracle(&values).to_bits());
+        }
+
+        // [ledger.sums]
+        #[test]
+        fn the_parts_of_a_sum_add_up_to_it_with_anything(values in any_numbers(), more in number()) {
+            let whole = sum(&values);
+            let parts = whole.parts();
+            prop_assert!(parts.len() <= 40, "{}", parts.len());
+            let again = sum(&parts);
+            prop_assert_eq!(again.value().to_bits(), whole.value().to_bits());
+            // Unrounded: what is added later meets the same sum.
+            if whole.value().is_finite() {
+                let with = |parts: &[f64]| bits(&[parts, &[more]].concat());
+                prop_assert_eq!(with(&parts), with(&values));
+            }
         }
 
         #[test]

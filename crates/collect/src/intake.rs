@@ -215,6 +215,14 @@ impl Intake {
         &self.table.families()[family as usize].wanted
     }
 
+    /// Whether each worker has its own series of a gauge.
+    pub(crate) fn is_per_worker(&self, origin: OriginId) -> bool {
+        let family = self.origins[origin as usize].family;
+        self.table.families()[family as usize]
+            .mode()
+            .is_per_worker()
+    }
+
     fn series(&self, origin: OriginId) -> Option<SeriesId> {
         self.origins[origin as usize].series
     }

@@ -16,6 +16,7 @@ mod dialect;
 mod directory;
 pub mod exact;
 pub mod exposition;
+pub mod fold;
 mod intake;
 mod merge;
 pub mod model;

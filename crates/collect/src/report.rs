@@ -125,6 +125,67 @@ impl FileState {
     }
 }
 
+/// How the ledger of a directory fares (`spec/ledger.md`).
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub enum LedgerState {
+    /// Set aside: of an earlier boot.
+    EarlierBoot,
+    /// Somebody has deleted it; what it held is kept in memory.
+    Gone,
+    /// It is read.
+    Good,
+    /// There is none.
+    #[default]
+    Missing,
+    /// `[ledger.version]`: it cannot be read, and is not touched.
+    Refused(Damage),
+}
+
+impl LedgerState {
+    /// The word for it in labels and messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            LedgerState::EarlierBoot => "earlier_boot",
+            LedgerState::Gone => "gone",
+            LedgerState::Good => "good",
+            LedgerState::Missing => "missing",
+            LedgerState::Refused(_) => "refused",
+        }
+    }
+}
+
+/// What is known of the ledger of a directory.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerReport {
+    /// How it fares.
+    pub state: LedgerState,
+    /// The size of the one that is read, in bytes; zero where there is none.
+    pub bytes: u64,
+    /// How many series it holds.
+    pub series: usize,
+    /// The files that it lists as folded, the last one first; those that went long ago are not
+    /// listed any more.
+    pub folded: Arc<[FoldedReport]>,
+    /// When it was written, in nanoseconds since 1970; zero where there is none.
+    pub written: u64,
+    /// How many of its samples are left out, by the budget that has no room for them.
+    pub left_out: BTreeMap<Budget, u64>,
+}
+
+/// A file that has been folded into a ledger.
+#[derive(Clone, Debug)]
+pub struct FoldedReport {
+    /// Its worker's pid, or the name of a file of another client.
+    pub name: Box<str>,
+    /// When it was made, in nanoseconds since 1970; zero where that is not known.
+    pub started: u64,
+    /// When it was folded, in nanoseconds since 1970.
+    pub when: u64,
+    /// How many bytes it had.
+    pub bytes: u64,
+}
+
 /// The process that wrote a file.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Worker {

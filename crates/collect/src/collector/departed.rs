@@ -21,6 +21,8 @@ pub(super) struct Departed {
     gone: VecDeque<Gone>,
     /// How many values they have left.
     remembered: usize,
+    /// Whether the sums have changed since somebody asked.
+    is_changed: bool,
 }
 
 /// What a file that is gone has left in the totals, in case it returns.
@@ -52,6 +54,7 @@ impl Departed {
             value,
         } in left
         {
+            self.is_changed = true;
             let sum = self.sums.entry((origin, part)).or_insert_with(|| {
                 let slot = intake.part(origin, part);
                 (slot, ExactSum::new())
@@ -70,6 +73,30 @@ impl Departed {
             let first = self.gone.iter().position(|gone| !gone.stands_in);
             self.forget(first.unwrap_or(0));
         }
+    }
+
+    /// Whether the sums have changed since this was asked last.
+    pub(super) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.is_changed)
+    }
+
+    /// `[ledger.switch]`: takes out what those files have left that another tells now.
+    pub(super) fn take_back(&mut self, is_told: impl Fn(&Gone) -> bool, intake: &mut Intake) {
+        while let Some(index) = self.gone.iter().position(&is_told) {
+            if let Some(gone) = self.forget(index) {
+                self.subtract(gone.left, intake);
+            }
+        }
+    }
+
+    /// What is infinite or no number stays so, whatever is taken from it.
+    fn subtract(&mut self, left: impl IntoIterator<Item = Left>, intake: &mut Intake) {
+        let finite = left.into_iter().filter(|left| left.value.is_finite());
+        let taken = finite.map(|left| Left {
+            value: -left.value,
+            ..left
+        });
+        self.add(taken, intake);
     }
 
     fn forget(&mut self, index: usize) -> Option<Gone> {
@@ -114,14 +141,9 @@ impl Departed {
             told.is_some_and(|told| !has_fallen(&left[origin], told))
         };
         if let Some(gone) = self.forget(index) {
-            // What is infinite or no number stays so, whatever is taken from it.
-            let finite = gone.left.into_iter().filter(|left| left.value.is_finite());
-            let again = finite.filter(|left| goes_on(&left.origin));
-            let taken = again.map(|left| Left {
-                value: -left.value,
-                ..left
-            });
-            self.add(taken, intake);
+            let again = gone.left.into_iter().filter(|left| goes_on(&left.origin));
+            let again: Vec<Left> = again.collect();
+            self.subtract(again, intake);
         }
         false
     }

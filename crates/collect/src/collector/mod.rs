@@ -5,30 +5,37 @@
 //! has no clock and no way to tell who lives: that is told to it.
 
 mod departed;
+mod ledger;
 mod pool;
 mod tracked;
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use headcount_format::identity::BootId;
 use headcount_format::layout::LockKind;
 
 use crate::budget::Budgets;
-use crate::dialect::{Shared, Source, Tally};
+use crate::dialect::{Share, Shared, Source, Tally};
 use crate::directory;
 use crate::intake::DirectoryId;
 use crate::merge::Plan;
 use crate::model::{Family, Labels};
-use crate::report::{Conflict, Dialect, FileReport, Liveness};
+use crate::report::{Conflict, Dialect, FileReport, LedgerReport, Liveness};
 use crate::rules::Rules;
-use crate::table::Contributor;
-use pool::{Pool, Room};
-use tracked::Tracked;
+use crate::table::{Contributor, Table};
+use pool::{LOOKS, Pool, Room};
+use tracked::{Look, Reading, Tracked};
 
 /// How many files stay open between passes, unless another number is set.
 const DESCRIPTORS: usize = 128;
+
+/// `[merge.dead.ttl]`: for how long the levels of a dead worker are told, unless another time is set.
+pub const TIME_TO_LIVE: Duration = Duration::from_secs(3600);
 
 /// Reads the files of a pool's directories and merges them.
 ///
@@ -51,6 +58,17 @@ pub struct Collector {
     rules: Rules,
     boot: BootId,
     descriptors: usize,
+    /// Now, in nanoseconds since 1970; zero as long as nobody says.
+    now: u64,
+    /// `[merge.dead.ttl]`, in nanoseconds.
+    time_to_live: u64,
+    /// Whether somebody tells whose workers to ask for.
+    is_hinted: bool,
+    /// Whether all workers are asked for in the next pass.
+    suspects_all: bool,
+    /// How many contributors the table's passes begin with, and from when on the dead among them
+    /// told levels.
+    settled: (u32, u64),
     /// Whether rules, labels or budgets have changed since the last pass.
     is_unsettled: bool,
 }
@@ -79,6 +97,22 @@ pub struct DirectoryReport {
     pub replaced: u64,
     /// How many of its files are left out, since there is no room for them in the budget.
     pub files_left_out: u64,
+    /// How its ledger fares.
+    pub ledger: LedgerReport,
+}
+
+/// A file of a dead worker.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeadFile {
+    /// The number of its directory, in the order of adding.
+    pub directory: usize,
+    /// Its name there.
+    pub name: OsString,
+    /// Its format.
+    pub dialect: Dialect,
+    /// How a store's worker held it; [`LockKind::Missing`] for other dialects.
+    pub lock: LockKind,
 }
 
 /// A file whose worker may be asked for.
@@ -110,6 +144,11 @@ impl Collector {
             rules: Rules::default(),
             boot: BootId::default(),
             descriptors: DESCRIPTORS,
+            now: 0,
+            time_to_live: TIME_TO_LIVE.as_nanos() as u64,
+            is_hinted: false,
+            suspects_all: false,
+            settled: (0, 0),
             is_unsettled: false,
         }
     }
@@ -124,6 +163,43 @@ impl Collector {
     /// deleted is read once more only if it was open.
     pub fn set_descriptors(&mut self, count: usize) {
         self.descriptors = count;
+    }
+
+    /// Says what time it is, in nanoseconds since 1970. Unless it is said, no level of the dead goes
+    /// for its age.
+    pub fn set_now(&mut self, now: u64) {
+        self.now = now;
+    }
+
+    /// `[merge.dead.ttl]`: sets for how long the levels of a dead worker are told that are not for
+    /// the living alone; zero has them go with it. An hour unless it is set.
+    pub fn set_time_to_live(&mut self, time: Duration) {
+        self.time_to_live = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    }
+
+    /// `[life.hint]`: says that somebody will tell which workers may have died or begun
+    /// ([`Collector::suspect`], [`Collector::suspect_all`]), so that a pass asks for these alone and
+    /// for those on whose life a value hangs. Unless it is said, a pass asks for all.
+    pub fn expect_hints(&mut self) {
+        self.is_hinted = true;
+    }
+
+    /// Says that the worker of a file of this name may have died, or another begun to write it.
+    pub fn suspect(&mut self, name: &OsStr) {
+        for pool in &mut self.directories {
+            pool.suspect(name);
+        }
+    }
+
+    /// Has the next pass ask for every worker.
+    pub fn suspect_all(&mut self) {
+        self.suspects_all = true;
+    }
+
+    /// `[ledger.version]`: whether a directory has a ledger that has never been read, so that the
+    /// totals lack what its dead have counted.
+    pub fn lacks_ledger(&self) -> bool {
+        self.directories.iter().any(Pool::lacks_ledger)
     }
 
     /// Adds a directory, which need not exist yet.
@@ -170,14 +246,29 @@ impl Collector {
         }
     }
 
+    /// Compares the listings, asks for the workers of which something tells to ask, and reads for
+    /// the last time what the dead have left. Costs nothing for all others.
+    pub fn attend(&mut self, liveness: impl FnMut(&WorkerFile<'_>) -> Liveness) {
+        self.sync();
+        let is_all = std::mem::take(&mut self.suspects_all) || !self.is_hinted;
+        self.read(is_all, Reading::Suspects, liveness);
+    }
+
+    /// The files whose workers are dead and of which all has been read, so that they can be folded.
+    pub fn dead(&self) -> Vec<DeadFile> {
+        let pools = self.directories.iter().enumerate();
+        pools
+            .flat_map(|(directory, pool)| pool.dead(directory))
+            .collect()
+    }
+
     /// Reads every value and merges them, as far as `liveness` has the workers live.
     ///
     /// [`Liveness::Dead`] is for ever: a file is not asked about again after it.
     pub fn collect(&mut self, mut liveness: impl FnMut(&WorkerFile<'_>) -> Liveness) -> Collection {
         self.sync();
-        for pool in &mut self.directories {
-            pool.read(&mut self.shared, self.boot, &mut liveness);
-        }
+        let asks_all = std::mem::take(&mut self.suspects_all) || !self.is_hinted;
+        self.read(asks_all, Reading::All, &mut liveness);
         let intake = &mut self.shared.intake;
         if intake.table.is_stale {
             intake.table.forget_slots();
@@ -203,6 +294,31 @@ impl Collector {
         }
     }
 
+    fn read(
+        &mut self,
+        asks_all: bool,
+        reading: Reading,
+        mut liveness: impl FnMut(&WorkerFile<'_>) -> Liveness,
+    ) {
+        for index in 0..self.directories.len() {
+            for _ in 0..LOOKS {
+                let mut look = Look {
+                    boot: self.boot,
+                    now: self.now,
+                    asks_all,
+                    reading,
+                    liveness: &mut liveness,
+                };
+                self.directories[index].read(&mut self.shared, &mut look);
+                // [ledger.snapshot]
+                if !self.directories[index].is_behind() {
+                    break;
+                }
+                self.sync_directory(index);
+            }
+        }
+    }
+
     /// Makes of everything that is known what rules, labels and budgets want now.
     fn settle(&mut self) {
         let labels = self
@@ -218,6 +334,17 @@ impl Collector {
 
     fn sync_directory(&mut self, index: usize) {
         let others = self.directories.len() > 1;
+        let is_replaced = self.directories[index].renew();
+        // [merge.directory.replaced]: another pool, so nothing of the one before stays.
+        if is_replaced && others {
+            self.shared.intake.table.forget_creation();
+        } else if is_replaced {
+            let budgets = *self.shared.intake.budgets();
+            self.shared = Shared::default();
+            self.shared.intake.set_budgets(budgets);
+            self.plan = Plan::default();
+            self.settle();
+        }
         let open: usize = self.directories.iter().map(Pool::open_files).sum();
         // [merge.budget.files]: what this directory has is worked out once its listing is there,
         // for a file that is gone from it makes room at once.
@@ -229,42 +356,92 @@ impl Collector {
             files: budget.saturating_sub(known),
             descriptors: self.descriptors.saturating_sub(open),
         };
-        let is_replaced = self.directories[index].sync(&mut self.shared, room);
-        // [merge.directory.replaced]: another pool, so nothing of the one before stays.
-        if is_replaced && others {
-            self.shared.intake.table.forget_creation();
-        } else if is_replaced {
-            let budgets = *self.shared.intake.budgets();
-            self.shared = Shared::default();
-            self.shared.intake.set_budgets(budgets);
-            self.plan = Plan::default();
-            self.settle();
-        }
+        self.directories[index].sync(&mut self.shared, room, self.boot);
     }
 
     /// Adds up what all files say: the younger of two workers later, so that it prevails.
     fn merge(&mut self) {
+        self.settle_the_dead();
         let table = &mut self.shared.intake.table;
         table.begin_pass();
-        let tracked = self.directories.iter().flat_map(Pool::tracked);
-        let mut sources: Vec<(&Tracked, &dyn Source)> = tracked
-            .filter(|file| !file.is_withheld)
-            .filter_map(|file| Some((file, file.source.as_deref()?)))
-            .collect();
-        let age = |source: &dyn Source| {
-            let worker = source.worker();
-            worker.map(|worker| (worker.started, Arc::clone(&worker.id)))
-        };
-        sources.sort_by_cached_key(|(_, source)| age(*source));
-        for (number, (file, source)) in (1..).zip(sources) {
-            let is_dead = file.liveness == Liveness::Dead;
-            let by = Contributor { number, is_dead };
-            source.tell(&mut Tally { table, by });
-        }
-        for pool in &self.directories {
-            pool.contribute_departed(table);
+        let heirs: Vec<_> = self.directories.iter().map(Pool::heirs).collect();
+        let awake = sources(&self.directories, |file| !file.rests);
+        for (number, (pool, file, source)) in (self.settled.0..).zip(awake) {
+            tell(number, file, source, heirs[pool].as_ref(), table);
         }
     }
+
+    /// `[merge.rest]`: has each pass begin with what does not change any more.
+    fn settle_the_dead(&mut self) {
+        let since = self.now.saturating_sub(self.time_to_live);
+        let expired = self.settled.1..since;
+        let intake = &mut self.shared.intake;
+        let mut is_changed = false;
+        for pool in &mut self.directories {
+            pool.expire(since, intake);
+            is_changed |= pool.take_change(&expired);
+        }
+        let table = &mut intake.table;
+        if table.has_base() && !is_changed {
+            return;
+        }
+        table.forget_base();
+        table.begin_pass();
+        let mut number = 0;
+        for pool in &self.directories {
+            number += 1;
+            let is_dead = true;
+            pool.contribute_settled(&(since..u64::MAX), table, Contributor { number, is_dead });
+        }
+        let heirs: Vec<_> = self.directories.iter().map(Pool::heirs).collect();
+        for (pool, file, source) in sources(&self.directories, |file| file.rests) {
+            number += 1;
+            tell(number, file, source, heirs[pool].as_ref(), table);
+        }
+        table.keep_base();
+        self.settled = (number + 1, since);
+    }
+}
+
+/// What is told, with the number of its directory, the older worker first.
+fn sources(
+    pools: &[Pool],
+    is_wanted: impl Fn(&Tracked) -> bool,
+) -> Vec<(usize, &Tracked, &dyn Source)> {
+    let tracked = pools.iter().enumerate();
+    let tracked = tracked.flat_map(|(index, pool)| pool.tracked().map(move |file| (index, file)));
+    let mut sources: Vec<_> = tracked
+        .filter(|(_, file)| !file.is_withheld && is_wanted(file))
+        .filter_map(|(pool, file)| Some((pool, file, file.source.as_deref()?)))
+        .collect();
+    sources.sort_by_cached_key(|(_, _, source)| {
+        let worker = source.worker();
+        worker.map(|worker| (worker.started, Arc::clone(&worker.id)))
+    });
+    sources
+}
+
+/// Has a file tell what it has to: of the dead, what is left of it.
+fn tell(
+    number: u32,
+    file: &Tracked,
+    source: &dyn Source,
+    heirs: Option<&HashSet<&Arc<str>>>,
+    table: &mut Table,
+) {
+    let is_dead = file.liveness == Liveness::Dead;
+    let is_heir = || {
+        let worker = source.worker();
+        heirs.is_none_or(|heirs| worker.is_none_or(|worker| heirs.contains(&worker.id)))
+    };
+    let share = match (is_dead, file.has_expired) {
+        (false, _) => Share::All,
+        (true, true) => Share::Totals,
+        (true, false) if is_heir() => Share::All,
+        (true, false) => Share::AllButOwn,
+    };
+    let by = Contributor { number, is_dead };
+    source.tell(&mut Tally { table, by, share });
 }
 
 /// What one file holds, merged with nothing.
@@ -292,14 +469,20 @@ pub fn read_file(path: &Path) -> std::io::Result<FileContents> {
     };
     let mut shared = Shared::default();
     // What it counted before is not known, so that nothing can fall.
-    tracked.read(None, &mut shared, BootId::default(), &mut |_| {
-        Liveness::Unknown
-    });
+    let mut look = Look {
+        boot: BootId::default(),
+        now: 0,
+        asks_all: true,
+        reading: Reading::All,
+        liveness: &mut |_: &WorkerFile<'_>| Liveness::Unknown,
+    };
+    tracked.read(None, &mut shared, &mut look);
     let table = &mut shared.intake.table;
     table.begin_pass();
     if let Some(source) = &tracked.source {
         let by = Contributor::default();
-        source.tell(&mut Tally { table, by });
+        let share = Share::All;
+        source.tell(&mut Tally { table, by, share });
     }
     let (families, _) = Plan::default().families(table);
     Ok(FileContents {

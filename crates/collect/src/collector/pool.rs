@@ -4,22 +4,24 @@
 //! Knows neither dialects nor how values are merged.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hash::Hash;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use headcount_format::identity::BootId;
 
-use super::departed::Departed;
-use super::tracked::Tracked;
-use super::{DirectoryReport, WorkerFile};
+use super::departed::{Departed, Gone};
+use super::ledger::Ledger;
+use super::tracked::{Look, Reading, Tracked};
+use super::{DeadFile, DirectoryReport, WorkerFile};
 use crate::dialect::Shared;
 use crate::directory::{Directory, Entry, FileIdentity, Listing};
 use crate::intake::{DirectoryId, Intake};
 use crate::model::Labels;
 use crate::report::{FileState, Liveness};
-use crate::table::Table;
+use crate::table::{Contributor, Table};
 
 /// One directory.
 #[derive(Debug)]
@@ -35,6 +37,9 @@ pub(super) struct Pool {
     /// first.
     asleep: VecDeque<(OsString, Tracked)>,
     departed: Departed,
+    ledger: Ledger,
+    /// Whether what does not change from pass to pass has changed.
+    is_changed: bool,
     error: Option<String>,
     replaced: u64,
     /// How many files the budget has no room for.
@@ -43,6 +48,13 @@ pub(super) struct Pool {
 
 /// How many text files that are gone go on if one of their name comes back.
 const ASLEEP: usize = 256;
+
+/// `[merge.dead.own]`: of how many workers, the last that died, own levels are told.
+const OWN_LEVELS: usize = 64;
+
+/// How often a snapshot is tried. Each time but the first another ledger has come, and a folder
+/// waits for much longer than a look takes.
+pub(super) const LOOKS: usize = 100;
 
 /// How much room there is for files.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +75,8 @@ impl Pool {
             nameless: Vec::new(),
             asleep: VecDeque::new(),
             departed: Departed::default(),
+            ledger: Ledger::default(),
+            is_changed: true,
             error: None,
             replaced: 0,
             files_left_out: 0,
@@ -108,12 +122,65 @@ impl Pool {
             error: self.error.clone(),
             replaced: self.replaced,
             files_left_out: self.files_left_out,
+            ledger: self.ledger.report(),
         }
     }
 
-    /// Adds what nobody tells any more to the totals.
-    pub(super) fn contribute_departed(&self, table: &mut Table) {
+    /// Whether what does not change from pass to pass has changed since this was asked last, levels
+    /// of the dead that went in this time among it.
+    pub(super) fn take_change(&mut self, expired: &Range<u64>) -> bool {
+        let is_changed = std::mem::take(&mut self.is_changed);
+        self.departed.take_change() | is_changed | self.ledger.has_levels_of(expired)
+    }
+
+    /// Adds what nobody tells any more to the totals, and what the ledger holds.
+    pub(super) fn contribute_settled(&self, died: &Range<u64>, table: &mut Table, by: Contributor) {
         self.departed.contribute(table);
+        self.ledger.tell(died, table, by);
+    }
+
+    /// `[merge.dead.own]`: of which dead workers the own levels are told; `None` for all of them.
+    pub(super) fn heirs(&self) -> Option<HashSet<&Arc<str>>> {
+        let dead = self.tracked().filter(|file| !file.has_expired);
+        let dead = dead.filter_map(|file| Some((file.died?, file.source.as_ref()?.worker()?)));
+        let mut dead: Vec<_> = dead.map(|(died, worker)| (died, &worker.id)).collect();
+        dead.sort_unstable_by(|one, other| other.cmp(one));
+        let mut heirs = HashSet::new();
+        for (_, worker) in dead {
+            if heirs.len() == OWN_LEVELS && !heirs.contains(worker) {
+                return Some(heirs);
+            }
+            heirs.insert(worker);
+        }
+        None
+    }
+
+    /// `[merge.dead.ttl]`: has the levels go of workers that died before `since`.
+    pub(super) fn expire(&mut self, since: u64, intake: &mut Intake) {
+        for tracked in self.files.values_mut().chain(&mut self.nameless) {
+            self.is_changed |= tracked.expire(since, intake);
+        }
+    }
+
+    /// `[life.hint]`: has the worker of a file be asked for at the next reading.
+    pub(super) fn suspect(&mut self, name: &OsStr) {
+        if let Some(tracked) = self.files.get_mut(name) {
+            tracked.is_suspect = true;
+        }
+    }
+
+    /// The files that rest, all of whose directory has the number `directory`.
+    pub(super) fn dead(&self, directory: usize) -> impl Iterator<Item = DeadFile> {
+        let rests = self.files.iter().filter(|(_, tracked)| tracked.rests);
+        rests.filter_map(move |(name, tracked)| {
+            let source = tracked.source.as_ref()?;
+            Some(DeadFile {
+                directory,
+                name: name.clone(),
+                dialect: source.dialect()?,
+                lock: source.lock(),
+            })
+        })
     }
 
     /// Has every file ask anew where its values go; with `reconsiders`, also what was left out.
@@ -122,13 +189,12 @@ impl Pool {
         let tracked = asleep
             .chain(&mut self.nameless)
             .chain(self.files.values_mut());
-        for source in tracked.filter_map(|file| file.source.as_mut()) {
-            source.rebind(intake);
-            if reconsiders {
-                source.reconsider();
-            }
+        for tracked in tracked {
+            tracked.rebind(intake, reconsiders);
         }
+        self.ledger.rebind(intake, reconsiders);
         self.departed.rebind(intake);
+        self.is_changed = true;
     }
 
     /// Has every file say again how many buckets each histogram has.
@@ -136,39 +202,113 @@ impl Pool {
         for source in self.tracked().filter_map(|file| file.source.as_ref()) {
             source.note_buckets(intake);
         }
+        self.ledger.note_buckets(intake);
     }
 
-    /// Compares the listing with what is known; whether another directory has taken the place of
-    /// the one that was known.
-    pub(super) fn sync(&mut self, shared: &mut Shared, room: Room) -> bool {
-        let limit = room.files.saturating_sub(self.nameless_count(room.files));
-        let Pool {
-            directory, files, ..
-        } = self;
-        let listed = directory.list(|name| files.contains_key(name), limit);
-        let listing = match listed {
-            Ok(listing) => listing,
+    /// Opens what the path of the directory leads to now; whether another directory has taken the
+    /// place of the one that was known, of which nothing is left then.
+    pub(super) fn renew(&mut self) -> bool {
+        match self.directory.renew() {
+            Ok(is_replaced) => {
+                self.error = None;
+                if is_replaced {
+                    self.files.clear();
+                    self.nameless.clear();
+                    self.asleep.clear();
+                    self.departed = Departed::default();
+                    self.ledger = Ledger::default();
+                    self.is_changed = true;
+                    self.replaced += 1;
+                }
+                is_replaced
+            }
             Err(error) => {
                 self.error = Some(error.to_string());
-                return false;
+                false
             }
-        };
-        self.error = None;
-        let Listing {
-            entries,
-            left_out,
-            is_replaced,
-        } = listing;
-        self.files_left_out = left_out;
-        if is_replaced {
-            self.files.clear();
-            self.nameless.clear();
-            self.asleep.clear();
-            self.departed = Departed::default();
-            self.replaced += 1;
         }
-        self.take_in(entries, room.descriptors, shared);
-        is_replaced
+    }
+
+    /// Compares the ledger and the listing with what is known.
+    pub(super) fn sync(&mut self, shared: &mut Shared, room: Room, boot: BootId) {
+        if self.error.is_some() {
+            return;
+        }
+        // [ledger.snapshot]: each fold that gets in between costs one look more, and folds are rare.
+        for _ in 0..LOOKS {
+            let Pool {
+                directory, ledger, ..
+            } = self;
+            if ledger.look(directory, self.number, boot, &mut shared.intake) {
+                self.switch(&mut shared.intake);
+            }
+            let limit = room.files.saturating_sub(self.nameless_count(room.files));
+            let listed = self
+                .directory
+                .list(|name| self.files.contains_key(name), limit);
+            let Listing { entries, left_out } = match listed {
+                Ok(listing) => listing,
+                Err(error) => {
+                    self.error = Some(error.to_string());
+                    return;
+                }
+            };
+            self.files_left_out = left_out;
+            let entries = entries.into_iter();
+            let entries = entries.filter(|entry| !self.is_folded(entry)).collect();
+            self.take_in(entries, room.descriptors, shared);
+            if self.ledger.is_current(&self.directory) {
+                return;
+            }
+        }
+    }
+
+    /// `[ledger.folded]`: whether what a file counted is in the ledger.
+    fn is_folded(&self, entry: &Entry) -> bool {
+        let Some(folded) = self.ledger.folded() else {
+            return false;
+        };
+        // A peer's file is not deleted under any other name.
+        let is_set_aside = || entry.name.as_encoded_bytes().ends_with(b".folding");
+        let identity = || self.directory.identity_of(&entry.name);
+        folded.lists_name(&entry.name)
+            || (is_set_aside() && identity().is_some_and(|file| folded.lists_file(file)))
+    }
+
+    /// `[ledger.switch]`: takes out what another ledger tells from now on.
+    fn switch(&mut self, intake: &mut Intake) {
+        self.is_changed = true;
+        let Pool {
+            ledger,
+            files,
+            nameless,
+            departed,
+            ..
+        } = self;
+        let mut stays = |tracked: &mut Tracked| {
+            let is_listed = ledger.lists(tracked);
+            if is_listed {
+                tracked.forget(intake);
+            }
+            !is_listed
+        };
+        files.retain(|_, tracked| stays(tracked));
+        nameless.retain_mut(stays);
+        if let Some(folded) = ledger.folded() {
+            let is_told = |gone: &Gone| folded.lists(gone.identity, gone.incarnation.as_ref());
+            departed.take_back(is_told, intake);
+        }
+    }
+
+    /// `[ledger.snapshot]`: whether a file has gone since the listing, and another ledger has come.
+    pub(super) fn is_behind(&self) -> bool {
+        let has_gone = self.files.values().any(|tracked| tracked.is_missed);
+        has_gone && !self.ledger.is_current(&self.directory)
+    }
+
+    /// `[ledger.version]`: whether there is a ledger that has never been read.
+    pub(super) fn lacks_ledger(&self) -> bool {
+        self.ledger.is_refused()
     }
 
     /// Takes in the names that are there now; `spare` files more may stay open.
@@ -238,14 +378,15 @@ impl Pool {
         nameless: &mut HashSet<FileIdentity>,
         shared: &mut Shared,
     ) {
+        self.is_changed |= old.rests;
         if !goes_on_by_name(&old) {
             let is_known = read_identity(&old).is_some_and(|identity| !nameless.insert(identity));
-            let Some(source) = &mut old.source else {
+            if old.source.is_none() {
                 return;
-            };
+            }
             // A name that comes and goes between two passes leads to one file all the time.
             match is_known {
-                true => source.release(&mut shared.intake),
+                true => old.forget(&mut shared.intake),
                 false => self.nameless.push(old),
             }
             return;
@@ -269,7 +410,14 @@ impl Pool {
     fn read_out(&mut self, old: &mut Tracked, shared: &mut Shared) {
         // Who lives is not asked here, and a text is of no boot.
         let liveness = old.liveness;
-        let falls = old.read(None, shared, BootId::default(), &mut |_| liveness);
+        let mut look = Look {
+            boot: BootId::default(),
+            now: 0,
+            asks_all: true,
+            reading: Reading::All,
+            liveness: &mut |_: &WorkerFile<'_>| liveness,
+        };
+        let falls = old.read(None, shared, &mut look);
         self.departed.add(falls, &mut shared.intake);
         old.file = None;
     }
@@ -297,19 +445,26 @@ impl Pool {
     }
 
     /// Reads every file, and lets go of those that are gone for good.
-    pub(super) fn read(
+    pub(super) fn read<F: FnMut(&WorkerFile<'_>) -> Liveness>(
         &mut self,
         shared: &mut Shared,
-        boot: BootId,
-        liveness: &mut impl FnMut(&WorkerFile<'_>) -> Liveness,
+        look: &mut Look<'_, F>,
     ) {
         for (name, tracked) in &mut self.files {
             let mut opened = None;
+            tracked.is_missed = false;
+            let is_told = tracked.is_suspect || look.asks_all;
+            if !is_told && (tracked.rests || look.reading == Reading::Suspects) {
+                continue;
+            }
             if tracked.file.is_none() {
                 match self.directory.open(name) {
                     Ok(Some(file)) if tracked.is(&file) => opened = Some(file),
                     // Gone, or another file by now: the next listing tells.
-                    Ok(_) => continue,
+                    Ok(_) => {
+                        tracked.is_missed = true;
+                        continue;
+                    }
                     Err(damage) => {
                         tracked.is_whole = false;
                         tracked.state = FileState::Damaged(damage);
@@ -318,7 +473,9 @@ impl Pool {
                 }
             }
             let was_withheld = tracked.is_withheld;
-            let falls = tracked.read(opened, shared, boot, liveness);
+            let rested = tracked.rests;
+            let falls = tracked.read(opened, shared, look);
+            self.is_changed |= rested != tracked.rests;
             // What stands for it has not fallen.
             if !was_withheld {
                 self.departed.add(falls, &mut shared.intake);
@@ -328,6 +485,7 @@ impl Pool {
             files,
             departed,
             nameless,
+            is_changed,
             ..
         } = self;
         // Many files may be replaced at once, so that none is looked for among all the others.
@@ -337,12 +495,14 @@ impl Pool {
         };
         nameless.retain_mut(|old| {
             // [merge.file.nameless]
-            let falls = old.read(None, shared, boot, liveness);
+            let rested = old.rests;
+            let falls = old.read(None, shared, look);
+            *is_changed |= rested != old.rests;
             if !old.is_withheld {
                 departed.add(falls, &mut shared.intake);
             }
             // It may have returned and gone again since the last pass.
-            welcome(old, departed, false, &mut shared.intake);
+            *is_changed |= welcome(old, departed, false, &mut shared.intake);
             // [merge.file.identity]: it goes on under its new name.
             let renamed = old.identity.and_then(|identity| by_identity.get(&identity));
             let is_renamed = renamed.is_some_and(|new| old.is_read_as(new));
@@ -350,6 +510,7 @@ impl Pool {
                 return true;
             }
             // [merge.departed]
+            *is_changed |= old.rests;
             if let Some(gone) = old.leave(&mut shared.intake) {
                 departed.bury(gone, &mut shared.intake);
             }
@@ -359,7 +520,7 @@ impl Pool {
         for tracked in files.values_mut().filter(|tracked| tracked.is_new) {
             let told = incarnation(tracked).and_then(|own| by_incarnation.get(own));
             let is_told = told.is_some_and(|old| tracked.is_incarnation_of(old));
-            welcome(tracked, departed, is_told, &mut shared.intake);
+            *is_changed |= welcome(tracked, departed, is_told, &mut shared.intake);
         }
     }
 }
@@ -390,10 +551,17 @@ fn by_key<'a, K: Eq + Hash>(
 }
 
 /// `[merge.file.returned]`: has a file that may have come back tell again what it has left, once it
-/// can; `is_told` where another file tells it.
-fn welcome(tracked: &mut Tracked, departed: &mut Departed, is_told: bool, intake: &mut Intake) {
-    if tracked.is_new {
-        tracked.is_withheld = is_told || departed.give_back(tracked, intake);
-        tracked.is_new = tracked.is_withheld || !tracked.is_whole;
+/// can; `is_told` where another file tells it. Whether a file that rests has been withheld.
+fn welcome(
+    tracked: &mut Tracked,
+    departed: &mut Departed,
+    is_told: bool,
+    intake: &mut Intake,
+) -> bool {
+    if !tracked.is_new {
+        return false;
     }
+    tracked.is_withheld = is_told || departed.give_back(tracked, intake);
+    tracked.is_new = tracked.is_withheld || !tracked.is_whole;
+    tracked.is_withheld && std::mem::take(&mut tracked.rests)
 }

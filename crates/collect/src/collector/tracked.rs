@@ -35,6 +35,35 @@ pub(super) struct Tracked {
     pub(super) is_new: bool,
     /// `[merge.file.returned]`: whether what it has left when it went stands for it.
     pub(super) is_withheld: bool,
+    /// When its worker was found dead, in nanoseconds since 1970.
+    pub(super) died: Option<u64>,
+    /// `[merge.rest]`: whether all of it has been read, and its worker was dead by then.
+    pub(super) rests: bool,
+    /// `[merge.dead.ttl]`: whether its levels are not told any more.
+    pub(super) has_expired: bool,
+    /// Whether its worker is to be asked for at the next reading.
+    pub(super) is_suspect: bool,
+    /// Whether the last reading found that the name leads to it no more.
+    pub(super) is_missed: bool,
+}
+
+/// What a reading goes by.
+pub(super) struct Look<'a, F> {
+    pub(super) boot: BootId,
+    /// Now, in nanoseconds since 1970.
+    pub(super) now: u64,
+    /// Whether every worker is asked for, and not only those of which something tells to.
+    pub(super) asks_all: bool,
+    pub(super) reading: Reading,
+    pub(super) liveness: &'a mut F,
+}
+
+/// Which files are read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reading {
+    All,
+    /// Those whose worker is asked for, if it turns out to be dead.
+    Suspects,
 }
 
 impl Tracked {
@@ -56,6 +85,11 @@ impl Tracked {
             is_whole: false,
             is_new: true,
             is_withheld: false,
+            died: None,
+            rests: false,
+            has_expired: false,
+            is_suspect: true,
+            is_missed: false,
         };
         match opened {
             Ok(None) => return None,
@@ -116,32 +150,54 @@ impl Tracked {
     }
 
     /// Reads the file; yields what counted lower than before. What is there may be open already.
-    pub(super) fn read(
+    pub(super) fn read<F: FnMut(&WorkerFile<'_>) -> Liveness>(
         &mut self,
         opened: Option<File>,
         shared: &mut Shared,
-        boot: BootId,
-        liveness: &mut impl FnMut(&WorkerFile<'_>) -> Liveness,
+        look: &mut Look<'_, F>,
     ) -> Vec<Left> {
         let (Some(file), Some(source)) = (opened.as_ref().or(self.file.as_ref()), &mut self.source)
         else {
             return Vec::new();
         };
         // [merge.store.boot]
-        if source.is_of_other_boot(boot) {
+        if source.is_of_other_boot(look.boot) {
             self.state = FileState::EarlierBoot;
             self.source = None;
             return Vec::new();
         }
         // Asked before it is read, so that what is read of the dead is the last there is.
-        if self.liveness != Liveness::Dead {
-            self.liveness = liveness(&WorkerFile {
+        let is_dead = self.liveness == Liveness::Dead;
+        let is_told = look.asks_all || std::mem::take(&mut self.is_suspect);
+        let is_asked = match (is_dead, source.incarnation()) {
+            // [store.lock.probe]: a store's worker is dead for ever.
+            (true, Some(_)) => false,
+            (true, None) => is_told,
+            (false, _) => is_told || source.has_live_levels(&shared.intake.table),
+        };
+        if is_asked {
+            self.liveness = (look.liveness)(&WorkerFile {
                 file,
                 dialect: source.dialect(),
                 lock: source.lock(),
                 path: &self.path,
             });
         }
+        if look.reading == Reading::Suspects && self.liveness != Liveness::Dead && !self.rests {
+            return Vec::new();
+        }
+        match self.liveness {
+            Liveness::Dead if self.rests => return Vec::new(),
+            Liveness::Dead => self.died = self.died.or(Some(look.now)),
+            // [merge.rest.wake]
+            _ => {
+                self.died = None;
+                if std::mem::take(&mut self.has_expired) {
+                    source.rebind(&mut shared.intake);
+                }
+            }
+        }
+        self.rests = false;
         // [merge.budget.file-bytes]
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
         let limit = shared.intake.budgets().file_bytes;
@@ -155,27 +211,72 @@ impl Tracked {
             });
             return Vec::new();
         }
+        let was_known = source.dialect().is_some();
         let outcome = source.refresh(file, shared);
+        // Whom to ask, and how, hangs on the dialect.
+        self.is_suspect |= !was_known && source.dialect().is_some();
         self.is_whole = outcome.is_whole;
         self.state = outcome.state;
         self.bytes = outcome.bytes;
+        // [merge.rest]
+        let is_sound = matches!(self.state, FileState::Good | FileState::Empty);
+        self.rests = self.liveness == Liveness::Dead && is_sound && !self.is_withheld;
         outcome.falls
+    }
+
+    /// `[merge.dead.ttl]`: has a dead worker's levels go if it died before `since`; whether they
+    /// have gone now.
+    pub(super) fn expire(&mut self, since: u64, intake: &mut Intake) -> bool {
+        let is_over = self.died.is_some_and(|died| died < since);
+        let Some(source) = self
+            .source
+            .as_mut()
+            .filter(|_| is_over && !self.has_expired)
+        else {
+            return false;
+        };
+        source.release(intake);
+        self.has_expired = true;
+        true
+    }
+
+    /// Asks anew where each value goes.
+    pub(super) fn rebind(&mut self, intake: &mut Intake, reconsiders: bool) {
+        let Some(source) = &mut self.source else {
+            return;
+        };
+        source.rebind(intake);
+        if self.has_expired {
+            source.release(intake);
+        }
+        if reconsiders {
+            source.reconsider();
+            // What was left out is in the file alone.
+            self.rests = false;
+        }
+    }
+
+    /// Gives back what belongs to its worker alone.
+    pub(super) fn forget(&mut self, intake: &mut Intake) {
+        if let Some(source) = self.source.as_mut().filter(|_| !self.has_expired) {
+            source.release(intake);
+        }
+        self.has_expired = true;
     }
 
     /// What the file leaves in the totals.
     pub(super) fn leave(&mut self, intake: &mut Intake) -> Option<Gone> {
-        let source = self.source.as_mut()?;
-        let left = source.lasting();
-        let carried = source.carried();
-        source.release(intake);
-        // What stands for it stays.
-        (!self.is_withheld).then(|| Gone {
+        let source = self.source.as_ref()?;
+        let gone = Gone {
             identity: self.identity,
             incarnation: source.incarnation().cloned(),
-            left,
-            carried,
+            left: source.lasting(),
+            carried: source.carried(),
             stands_in: false,
-        })
+        };
+        self.forget(intake);
+        // What stands for it stays.
+        (!self.is_withheld).then_some(gone)
     }
 
     pub(super) fn report(&self) -> FileReport {

@@ -28,13 +28,23 @@ use crate::intake::{DirectoryId, Intake, OriginId};
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
 use crate::table::{Contributor, Part, SlotId, Table};
 
+pub(crate) use store::StoreFile;
+
 /// `[dialect.suffix]`: whether a file of this name may belong to a pool.
 pub(crate) fn is_candidate(name: &OsStr) -> bool {
     let name = name.as_bytes();
     !name.starts_with(b".") && SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
-const SUFFIXES: [&[u8]; 4] = [b".bin", b".db", b".prom", b".store"];
+const SUFFIXES: [&[u8]; 5] = [b".bin", b".db", b".folding", b".prom", b".store"];
+
+/// `[fold.peer]`: the name that a file had before it got its folding name, or has.
+pub(crate) fn own_name(name: &OsStr) -> &OsStr {
+    let bytes = name.as_bytes();
+    let stem = bytes.strip_suffix(b".folding");
+    let own = stem.and_then(|stem| stem.rsplitn(2, |&byte| byte == b'.').nth(1));
+    own.map_or(name, OsStr::from_bytes)
+}
 
 /// One file, and how far it has been read.
 pub(crate) trait Source: fmt::Debug + Send {
@@ -74,6 +84,9 @@ pub(crate) trait Source: fmt::Debug + Send {
     fn carried(&self) -> Vec<Left> {
         Vec::new()
     }
+
+    /// Whether it tells something to which only the living contribute.
+    fn has_live_levels(&self, table: &Table) -> bool;
 
     /// Tells how many buckets each histogram has.
     fn note_buckets(&self, intake: &mut Intake);
@@ -152,13 +165,37 @@ pub(crate) struct Left {
 pub(crate) struct Tally<'a> {
     pub(crate) table: &'a mut Table,
     pub(crate) by: Contributor,
+    pub(crate) share: Share,
+}
+
+/// Which of a file's values are taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Share {
+    All,
+    /// All but levels of which each worker has its own.
+    AllButOwn,
+    /// Levels: what is neither counted nor summed.
+    Levels,
+    /// What is counted or summed.
+    Totals,
 }
 
 impl Tally<'_> {
     /// `stamp` is the time of a most recent value, and zero where there is none.
     #[inline]
     pub(crate) fn add(&mut self, slot: SlotId, value: f64, stamp: f64) {
-        self.table.contribute(slot, value, stamp, self.by);
+        if self.share == Share::All || self.takes(slot) {
+            self.table.contribute(slot, value, stamp, self.by);
+        }
+    }
+
+    fn takes(&self, slot: SlotId) -> bool {
+        match self.share {
+            Share::All => true,
+            Share::AllButOwn => !self.table.is_own(slot),
+            Share::Levels => self.table.is_level(slot),
+            Share::Totals => !self.table.is_level(slot),
+        }
     }
 }
 
@@ -177,7 +214,7 @@ pub(crate) enum Opened {
 ///
 /// [`Damage`] for what is in no dialect that is read here.
 pub(crate) fn open(name: &OsStr, file: &File, directory: DirectoryId) -> Result<Opened, Damage> {
-    let Some(text) = name.to_str() else {
+    let Some(text) = own_name(name).to_str() else {
         return Err(foreign("its name is not UTF-8, which no worker writes"));
     };
     let (stem, suffix) = text.rsplit_once('.').unwrap_or((text, ""));

@@ -21,7 +21,7 @@ use crate::model::Labels;
 use crate::parser::{self, Document, ParsedFamily, ParsedSample};
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
 use crate::rules::Rules;
-use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, is_gauge};
+use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, Table, is_gauge};
 
 /// A text file, and what the files that had its name before have left.
 #[derive(Debug)]
@@ -317,6 +317,10 @@ impl Source for TextFile {
         // Of two that are infinite, there is no more in the one than in the other.
         let more = more.filter(|(_, more)| *more != 0.0 && !more.is_nan());
         more.map(|(cell, more)| cell.left(more)).collect()
+    }
+
+    fn has_live_levels(&self, _table: &Table) -> bool {
+        false
     }
 
     fn rebind(&mut self, intake: &mut Intake) {

@@ -41,6 +41,8 @@ pub(crate) struct Table {
     series: Vec<Series>,
     slots: Vec<Slot>,
     free: Vec<SlotId>,
+    /// What each pass begins with, if it is still right.
+    base: Option<Vec<(SlotId, Slot)>>,
     /// How many series are served at most, over all families.
     admitted: usize,
     /// `[merge.budget.whole]`: whether a series had to be left out, so that no other comes in.
@@ -284,6 +286,7 @@ impl Table {
             && let Some(entry) = per_worker.remove(pid)
         {
             self.revision += 1;
+            self.base = None;
             self.free.extend(entry.slots);
             let family = self.series[series as usize].family();
             self.families[family as usize].admitted -= 1;
@@ -314,6 +317,7 @@ impl Table {
         self.series.clear();
         self.slots.clear();
         self.free.clear();
+        self.base = None;
         self.revision += 1;
         self.admitted = 0;
         self.is_full = false;
@@ -357,9 +361,29 @@ impl Table {
         self.admitted += rows;
     }
 
-    /// Forgets the values of the last pass.
+    /// Forgets the values of the last pass, but for those that are there to stay.
     pub(crate) fn begin_pass(&mut self) {
         self.slots.iter_mut().for_each(Slot::clear);
+        for (slot, value) in self.base.iter().flatten() {
+            self.slots[*slot as usize].clone_from(value);
+        }
+    }
+
+    /// `[merge.rest]`: has every pass begin with what has been told since this one began.
+    pub(crate) fn keep_base(&mut self) {
+        let slots = (0..).zip(&self.slots);
+        let set = slots.filter(|(_, slot)| slot.is_set());
+        self.base = Some(set.map(|(number, slot)| (number, slot.clone())).collect());
+    }
+
+    /// Has every pass begin with nothing.
+    pub(crate) fn forget_base(&mut self) {
+        self.base = None;
+    }
+
+    /// Whether what passes begin with still goes where it did.
+    pub(crate) fn has_base(&self) -> bool {
+        self.base.is_some()
     }
 
     /// Adds one contribution; `stamp` is the time of a most recent value. The younger of two
@@ -385,6 +409,23 @@ impl Table {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
             slot.add(departed);
         }
+    }
+
+    /// Whether what goes to a slot is a level, which goes when its contributor does.
+    pub(crate) fn is_level(&self, slot: SlotId) -> bool {
+        let slot = self.slots.get(slot as usize);
+        slot.is_some_and(|slot| matches!(slot.nature(), Nature::Level { .. }))
+    }
+
+    /// Whether only the living contribute to a slot.
+    pub(crate) fn is_live(&self, slot: SlotId) -> bool {
+        let slot = self.slots.get(slot as usize);
+        slot.is_some_and(|slot| slot.nature() == Nature::Level { is_live: true })
+    }
+
+    /// Whether a slot belongs to one worker.
+    pub(crate) fn is_own(&self, slot: SlotId) -> bool {
+        self.slots.get(slot as usize).is_some_and(Slot::is_own)
     }
 
     /// Whether a value below the last one means that its contributor began again.
@@ -415,6 +456,17 @@ impl Table {
         self.slots[slot as usize].value()
     }
 
+    /// What the value of a slot is added up to, unrounded, if anything has contributed and it is a
+    /// sum.
+    pub(crate) fn sum(&self, slot: SlotId) -> Option<&ExactSum> {
+        self.slots[slot as usize].sum()
+    }
+
+    /// When the value of a slot was set, in seconds since 1970, where that matters.
+    pub(crate) fn stamp(&self, slot: SlotId) -> f64 {
+        self.slots[slot as usize].stamp()
+    }
+
     /// Has the gauges of a family whose mode or states have changed get new slots. Who holds old
     /// ones asks anew before the next value is told.
     fn take_back_slots(&mut self, family: u32) {
@@ -426,6 +478,7 @@ impl Table {
     }
 
     fn take_back(&mut self, series: usize) {
+        self.base = None;
         let series = &mut self.series[series];
         let family = series.family();
         if let Parts::Gauge { shared, per_worker } = &mut series.parts {

@@ -127,6 +127,14 @@ impl Series {
         self.created = Created::Unset;
     }
 
+    /// When it was created, in nanoseconds since 1970; zero where not every contributor tells.
+    pub(crate) fn created_nanoseconds(&self) -> u64 {
+        match self.created {
+            Created::Earliest(nanoseconds) => nanoseconds,
+            Created::Unset | Created::Untold => 0,
+        }
+    }
+
     pub(crate) fn created_seconds(&self) -> Option<f64> {
         match self.created {
             Created::Earliest(nanoseconds) => Some(nanoseconds as f64 / 1e9),

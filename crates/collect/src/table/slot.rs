@@ -97,6 +97,26 @@ impl Slot {
         }
     }
 
+    /// Whether anything has contributed in this pass.
+    pub(super) fn is_set(&self) -> bool {
+        self.is_set
+    }
+
+    /// Whether it belongs to one worker.
+    pub(super) fn is_own(&self) -> bool {
+        self.operation == Operation::Youngest
+    }
+
+    /// The exact sum, where values are added.
+    pub(super) fn sum(&self) -> Option<&ExactSum> {
+        (self.is_set && self.operation == Operation::Add).then_some(&self.sum)
+    }
+
+    /// The time of the value, in seconds since 1970, where that matters.
+    pub(super) fn stamp(&self) -> f64 {
+        self.stamp
+    }
+
     /// Adds what contributors that are gone have left.
     pub(super) fn add(&mut self, departed: &ExactSum) {
         self.is_set = true;
@@ -136,12 +156,16 @@ impl Slot {
         self.is_set = true;
     }
 
-    /// `[merge.gauge.youngest]`: the one who tells later is the younger; `[rules.drop-label]`: what
+    /// `[merge.gauge.youngest]`: the one who tells later is the younger, and any that lives goes
+    /// before the dead; `[rules.drop-label]`: what
     /// one contributor tells of what was several series is added up.
     fn claim(&mut self, value: f64, by: Contributor) {
         let is_one = self.is_set && self.by.number == by.number;
         if is_one && self.operation == Operation::Youngest {
             self.value += value;
+            return;
+        }
+        if self.is_set && by.is_dead && !self.by.is_dead {
             return;
         }
         // A dead worker's name is free for the next.

@@ -20,7 +20,7 @@ use crate::budget::Budget;
 use crate::dialect::{Left, Outcome, Shared, Source, Tally, damage, foreign, ladder, size};
 use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId};
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
-use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, is_gauge};
+use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, Table, is_gauge};
 use walk::HEADER_BYTES;
 
 pub(super) use client::{Buckets, Client, FileName, Meaning};
@@ -328,6 +328,14 @@ impl Source for EntryFile {
         // Of two that are infinite, there is no more in the one than in the other.
         let more = more.filter(|(_, more)| *more != 0.0 && !more.is_nan());
         more.filter_map(|(entry, more)| left(entry, more)).collect()
+    }
+
+    fn has_live_levels(&self, table: &Table) -> bool {
+        let may_have = match self.name {
+            FileName::Metric { .. } => true,
+            FileName::Typed { metric_type, .. } => is_gauge(metric_type),
+        };
+        may_have && self.entries.iter().any(|entry| table.is_live(entry.slot))
     }
 
     fn rebind(&mut self, intake: &mut Intake) {

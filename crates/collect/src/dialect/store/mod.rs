@@ -3,13 +3,16 @@
 //! Owns which cell of a store goes to which slot. Knows no bytes: those are the business of
 //! `headcount_format`.
 
+mod ledger;
+mod levels;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 
-use headcount_format::catalog::{Cells, cells_of};
+use headcount_format::catalog::{Catalog, Cells, cells_of};
 use headcount_format::identity::BootId;
-use headcount_format::layout::{HeaderError, LockKind, Role, incarnation_of};
+use headcount_format::layout::{Header, HeaderError, LockKind, Role, incarnation_of};
 use headcount_format::record::Family;
 use headcount_format::{CellBlock, MetricType, ReadError, StoreReader};
 
@@ -19,6 +22,7 @@ use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId};
 use crate::model::Labels;
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
 use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, Table, is_gauge};
+use levels::{Levels, level_slots};
 
 /// A store of a pool.
 #[derive(Debug)]
@@ -39,6 +43,8 @@ pub(crate) struct StoreFile {
     is_unsettled: bool,
     /// Whether the values are of a pass that succeeded.
     is_read: bool,
+    /// Of a ledger: the worker of each level, by the number of its series.
+    owners: HashMap<u32, Arc<str>>,
 }
 
 /// A series of the store, as the table knows it.
@@ -53,17 +59,6 @@ struct Declared {
     is_removed: bool,
 }
 
-/// Where the value of a register goes.
-#[derive(Clone, Debug, Default)]
-enum Levels {
-    #[default]
-    Nowhere,
-    /// As it is.
-    Value(SlotId),
-    /// It is the number of a state: to each of them goes whether it holds.
-    States(Box<[SlotId]>),
-}
-
 impl StoreFile {
     pub(super) fn open(
         name: &str,
@@ -74,18 +69,27 @@ impl StoreFile {
             .ok_or_else(|| foreign("its name is not 32 hexadecimal digits and `.store`"))?;
         let reader = StoreReader::open(file).map_err(damage)?;
         let header = reader.header();
+        // [ledger.name]
+        if header.role == Role::Ledger {
+            return Err(foreign("it is a ledger under the name of a worker's store"));
+        }
         // [merge.store.name]
         if header.incarnation != named {
             return Err(foreign(
                 "it is the copy of another store, and would count twice",
             ));
         }
+        Ok(StoreFile::new(reader, directory))
+    }
+
+    fn new(reader: StoreReader, directory: DirectoryId) -> StoreFile {
+        let header = reader.header();
         let worker = Worker {
-            id: named.to_string().into(),
+            id: header.incarnation.to_string().into(),
             pid: header.pid.to_string().into(),
             started: header.started,
         };
-        Ok(StoreFile {
+        StoreFile {
             reader,
             worker,
             directory,
@@ -98,7 +102,36 @@ impl StoreFile {
             left_out: BTreeMap::new(),
             is_unsettled: false,
             is_read: false,
-        })
+            owners: HashMap::new(),
+        }
+    }
+
+    /// What the catalog says.
+    pub(crate) fn catalog(&self) -> &Catalog {
+        self.reader.catalog()
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.reader.header()
+    }
+
+    fn is_ledger(&self) -> bool {
+        self.reader.header().role == Role::Ledger
+    }
+
+    /// What tells the worker of a series apart.
+    fn pid(&self, number: usize) -> Arc<str> {
+        let owner = || self.owners.get(&u32::try_from(number).ok()?);
+        Arc::clone(owner().unwrap_or(&self.worker.pid))
+    }
+
+    /// `[merge.counter.fall]`: what the cell of a total is worth. A part of a sum in a ledger may be
+    /// negative.
+    fn worth(&self, is_sum: bool, value: f64) -> f64 {
+        match is_sum || self.is_ledger() {
+            true => value,
+            false => lawful(value),
+        }
     }
 
     /// Declares what the catalog has gained.
@@ -152,7 +185,7 @@ impl StoreFile {
     }
 
     /// `[rules.reload]`: lets in what other rules or budgets let in.
-    fn settle(&mut self, intake: &mut Intake) {
+    pub(crate) fn settle(&mut self, intake: &mut Intake) {
         let families = self.reader.catalog().families();
         for (known, family) in self.families.iter_mut().zip(families) {
             if known.is_err() {
@@ -205,7 +238,7 @@ impl StoreFile {
                 );
             }
             Cells::Register => {
-                let levels = level_slots(family, origin, &self.worker.pid, intake, asking)?;
+                let levels = level_slots(family, origin, &self.pid(number), intake, asking)?;
                 set(
                     &mut self.registers,
                     cell,
@@ -214,7 +247,7 @@ impl StoreFile {
                 );
             }
             Cells::Stamped => {
-                let levels = level_slots(family, origin, &self.worker.pid, intake, asking)?;
+                let levels = level_slots(family, origin, &self.pid(number), intake, asking)?;
                 set(
                     &mut self.stamped,
                     cell,
@@ -246,12 +279,13 @@ impl StoreFile {
             Cells::Register => clear(&mut self.registers, cell),
             Cells::Stamped => clear(&mut self.stamped, cell),
         }
+        let pid = self.pid(number);
         let declared = &mut self.series[number];
         declared.is_removed = true;
         if let Some(origin) = declared.origin
             && std::mem::take(&mut declared.has_gauge)
         {
-            intake.release(origin, &self.worker.pid);
+            intake.release(origin, &pid);
         }
     }
 
@@ -316,8 +350,7 @@ impl Source for StoreFile {
     }
 
     fn worker(&self) -> Option<&Worker> {
-        let is_ledger = self.reader.header().role == Role::Ledger;
-        (!is_ledger).then_some(&self.worker)
+        (!self.is_ledger()).then_some(&self.worker)
     }
 
     fn series(&self) -> usize {
@@ -362,17 +395,17 @@ impl Source for StoreFile {
         }
         for block in self.reader.additive() {
             for (&(slot, is_sum), value) in cells(&self.additive, &block) {
-                tally.add(slot, if is_sum { value } else { lawful(value) }, 0.0);
+                tally.add(slot, self.worth(is_sum, value), 0.0);
             }
         }
         for block in self.reader.registers() {
             for (levels, value) in cells(&self.registers, &block) {
-                tell_levels(levels, value, 0.0, tally);
+                levels.tell(value, 0.0, tally);
             }
         }
         for (register, levels) in (0..).zip(&self.stamped) {
             if let Some((value, time)) = self.reader.stamped(register) {
-                tell_levels(levels, value, time, tally);
+                levels.tell(value, time, tally);
             }
         }
         for &(_, slot) in &self.infos {
@@ -388,10 +421,15 @@ impl Source for StoreFile {
         for block in self.reader.additive() {
             for (cell, (&(_, is_sum), value)) in (block.first..).zip(cells(&self.additive, &block))
             {
-                values.push((cell, if is_sum { value } else { lawful(value) }));
+                values.push((cell, self.worth(is_sum, value)));
             }
         }
         self.left(values)
+    }
+
+    fn has_live_levels(&self, table: &Table) -> bool {
+        let mut levels = self.registers.iter().chain(&self.stamped);
+        levels.any(|levels| levels.are_live(table))
     }
 
     fn rebind(&mut self, intake: &mut Intake) {
@@ -425,9 +463,9 @@ impl Source for StoreFile {
     }
 
     fn release(&mut self, intake: &mut Intake) {
-        for declared in self.series.iter().filter(|declared| declared.has_gauge) {
-            if let Some(origin) = declared.origin {
-                intake.release(origin, &self.worker.pid);
+        for (number, declared) in self.series.iter().enumerate() {
+            if let Some(origin) = declared.origin.filter(|_| declared.has_gauge) {
+                intake.release(origin, &self.pid(number));
             }
         }
     }
@@ -463,23 +501,11 @@ fn cells<'a, T>(
     kept.iter().zip(values)
 }
 
-fn tell_levels(levels: &Levels, value: f64, time: f64, tally: &mut Tally<'_>) {
-    match levels {
-        Levels::Nowhere => {}
-        Levels::Value(slot) => tally.add(*slot, value, time),
-        Levels::States(slots) => {
-            for (state, &slot) in slots.iter().enumerate() {
-                tally.add(slot, if value == state as f64 { 1.0 } else { 0.0 }, time);
-            }
-        }
-    }
-}
-
 fn declaration(family: &Family) -> Declaration<'_> {
     Declaration {
         name: &family.name,
         metric_type: family.metric_type,
-        is_bare: false,
+        is_bare: family.is_bare,
         help: &family.help,
         unit: &family.unit,
         mode: Some(family.mode),
@@ -503,22 +529,6 @@ fn parts(family: &Family) -> impl Iterator<Item = Part> {
         .into_iter()
         .chain(bounds.map(Part::Bucket))
         .chain(last)
-}
-
-fn level_slots(
-    family: &Family,
-    origin: OriginId,
-    pid: &Arc<str>,
-    intake: &mut Intake,
-    asking: Asking,
-) -> Result<Levels, LeftOut> {
-    Ok(match family.metric_type {
-        MetricType::StateSet => {
-            Levels::States(intake.gauge(origin, pid, &family.states, asking)?.into())
-        }
-        MetricType::Gauge => Levels::Value(intake.gauge(origin, pid, &[], asking)?[0]),
-        _ => Levels::Value(intake.part(origin, Part::Whole)),
-    })
 }
 
 fn has_creation(metric_type: MetricType) -> bool {
