@@ -80,7 +80,7 @@ impl Report {
             }
         }
         let budgets = settings.budgets;
-        let collection = pool::collect_once(&readable, settings);
+        let collection = pool::collect_once(&readable, settings).collection;
         let mut findings = Findings::of(&collection, &budgets);
         for (kind, path, detail) in unread {
             findings.add(kind, path.display(), detail);

@@ -13,7 +13,7 @@ use headcount_collect::budget::Budgets;
 
 use crate::serve::listen::ListenAddress;
 use crate::serve::telemetry_path::TelemetryPath;
-use crate::settings::Size;
+use crate::settings::{Size, Span};
 
 /// One set of Prometheus metrics for a whole pool of worker processes.
 #[derive(Debug, Parser)]
@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// Tell what is wrong in a directory, worst first
     #[command(long_about = CHECK, after_help = CHECK_EXAMPLE)]
     Check(CheckOptions),
+    /// Fold what dead workers have left into the ledger, once
+    #[command(long_about = COMPACT, after_help = COMPACT_EXAMPLE)]
+    Compact(CompactOptions),
     #[command(hide = true)]
     DemoWorker(DemoWorkerOptions),
     #[command(hide = true)]
@@ -165,6 +168,27 @@ pub(crate) struct SettingsOptions {
     pub(crate) rules: RulesOptions,
     #[command(flatten)]
     pub(crate) budgets: BudgetOptions,
+    #[command(flatten)]
+    pub(crate) life: LifeOptions,
+}
+
+/// What becomes of what the dead have left.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Life and death")]
+pub(crate) struct LifeOptions {
+    /// How long gauges of dead workers stay that are not for the living alone; 0s for not at all
+    #[arg(id = "gauge.ttl", long = "gauge.ttl", env = "HEADCOUNT_GAUGE_TTL")]
+    #[arg(value_name = "TIME", hide_env_values = true, default_value = "1h")]
+    pub(crate) gauge_ttl: Span,
+}
+
+/// Which files of the dead are folded.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Life and death")]
+pub(crate) struct FoldFlags {
+    /// Fold files of other clients, too, once their worker is dead
+    #[arg(long, env = "HEADCOUNT_FOLD", hide_env_values = true, long_help = FOLD)]
+    pub(crate) fold: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -243,6 +267,16 @@ pub(crate) struct CheckOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct CompactOptions {
+    #[command(flatten)]
+    pub(crate) directories: DirectoryOptions,
+    #[command(flatten)]
+    pub(crate) life: LifeOptions,
+    #[command(flatten)]
+    pub(crate) fold: FoldFlags,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ServeOptions {
     #[command(flatten)]
     pub(crate) directories: DirectoryOptions,
@@ -250,6 +284,8 @@ pub(crate) struct ServeOptions {
     pub(crate) web: WebOptions,
     #[command(flatten)]
     pub(crate) settings: SettingsOptions,
+    #[command(flatten)]
+    pub(crate) fold: FoldFlags,
 }
 
 #[derive(Debug, Args)]
@@ -258,6 +294,8 @@ pub(crate) struct RunOptions {
     pub(crate) web: WebOptions,
     #[command(flatten)]
     pub(crate) settings: SettingsOptions,
+    #[command(flatten)]
+    pub(crate) fold: FoldFlags,
     /// The command and its arguments, after --
     #[arg(value_name = "CMD", required = true, last = true)]
     pub(crate) command: Vec<OsString>,
@@ -327,6 +365,30 @@ multiprocess mode, type, help and buckets, rename and drop labels, and drop the 
       drop_labels: [user_id]
 
 A file with a mistake is refused as a whole, with its line and key.";
+
+const FOLD: &str = "\
+Fold files of other clients, too, once their worker is dead
+
+What a dead worker of prometheus_client or of a Ruby client counted is added to headcount.ledger, \
+and its file is deleted, so that neither scrapes nor the disk grow with every restart. Off unless \
+you say so, because the client's own reader, such as a MultiProcessCollector in the application, \
+does not know the ledger and would see totals fall. Without it those files stay, and cost memory \
+but no time. Stores of headcount-writer are always folded.";
+
+const COMPACT: &str = "\
+Fold what dead workers have left into the ledger, once.
+
+Adds what dead workers counted to headcount.ledger in each directory and deletes their files, as \
+`headcount serve` does by itself all the time. For a pool without a sidecar: from cron, or as the \
+last step when a pool stops. Beside a running sidecar it says that the sidecar does so already, and \
+leaves.
+
+The exit code is 0 where all is folded that can be or somebody else folds, and 2 where it could not \
+be done.";
+
+const COMPACT_EXAMPLE: &str = "\
+Example:
+  headcount compact /var/lib/pool/metrics";
 
 const EXAMPLES: &str = "\
 Examples:

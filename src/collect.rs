@@ -7,11 +7,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use headcount_collect::exposition::{self, Format};
-use headcount_collect::report::FileState;
+use headcount_collect::report::{FileState, LedgerState};
 
 use crate::cli::{CollectFormat, CollectOptions};
 use crate::directories::DirectoryError;
 use crate::findings::flag;
+use crate::fold::FoldFailure;
 use crate::pool::LeftOut;
 use crate::print::Count;
 use crate::settings::Settings;
@@ -37,10 +38,15 @@ pub(crate) fn execute(options: CollectOptions) -> ExitCode {
         Err(error) => return fail(&error),
     };
     let budgets = settings.budgets;
-    let collection = pool::collect_once(&directories, settings);
+    let collection = pool::collect_once(&directories, settings).collection;
     for directory in &collection.directories {
         if let Some(error) = &directory.error {
             return fail(&format_args!("{}: {error}", directory.path.display()));
+        }
+        // [ledger.version]
+        if let LedgerState::Refused(damage) = &directory.ledger.state {
+            let failure = FoldFailure::Refused(damage.clone());
+            return fail(&format_args!("{}: {failure}", directory.path.display()));
         }
     }
     for file in &collection.files {

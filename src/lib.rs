@@ -8,10 +8,12 @@
 mod check;
 mod cli;
 mod collect;
+mod compact;
 mod demo;
 mod directories;
 mod filesystem;
 mod findings;
+mod fold;
 mod inspect;
 mod limits;
 mod logs;
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::Check(options) => check::execute(options),
         Command::Collect(options) => collect::execute(options),
+        Command::Compact(options) => compact::execute(options),
         Command::Demo(options) => demo::execute(options),
         Command::DemoWorker(options) => demo::worker::execute(options),
         Command::GiveTerminal(options) => run::terminal::give(options),

@@ -2,13 +2,13 @@
 //!
 //! Owns inotify, and when to look without a hint. A hint decides nothing: it only makes the pool
 //! compare its listing early, so that a file that lives shorter than the time between two scrapes
-//! is not missed. Whatever fails here costs that and no more; values are read at each scrape.
+//! is not missed, and ask for a worker that may have died. Whatever fails here costs that and no more; values are read at each scrape.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -19,12 +19,13 @@ use tracing::{error, info, warn};
 
 use crate::directories::{self, DirectoryError};
 use crate::filesystem::FileSystem;
-use crate::pool::Pool;
+use crate::pool::{Pool, Suspects};
 
 /// Watches until it is dropped.
 pub(crate) async fn watch(pool: Arc<Pool>) {
     let hint = Arc::new(Notify::new());
-    let mut watches = Watches::new(pool.directories(), &hint);
+    let mut watches = Watches::new(&pool, &hint);
+    let mut rescan = Instant::now() + RESCAN;
     loop {
         // Watched first and listed then: what comes in between is in the listing.
         watches = match spawn_blocking(move || watches.renewed()).await {
@@ -34,14 +35,24 @@ pub(crate) async fn watch(pool: Arc<Pool>) {
                 return;
             }
         };
-        if let Err(error) = pool.sync().await {
-            error!(%error, "Could not compare the listings; the next scrape does.");
+        let more = match pool.attend().await {
+            Ok(more) => more,
+            Err(error) => {
+                error!(%error, "Could not compare the listings; the next scrape does.");
+                None
+            }
+        };
+        // [life.hint]: what no event has told is found at leisure.
+        if rescan <= Instant::now() {
+            pool.suspects().add_all();
+            rescan = Instant::now() + RESCAN;
         }
         let due = if watches.all_present() && pool.is_ready() {
             RESCAN
         } else {
             RETRY
         };
+        let due = more.map_or(due, |more| more.min(due));
         tokio::select! {
             // What comes in a burst, such as a pool's start, is looked at together.
             () = hint.notified() => sleep(COALESCE).await,
@@ -55,6 +66,7 @@ struct Watches {
     /// `None` where the operating system has no instance left.
     watcher: Option<RecommendedWatcher>,
     hint: Arc<Notify>,
+    suspects: Arc<Suspects>,
     directories: Vec<Watched>,
     /// Whether trouble with the watcher itself was told.
     told: bool,
@@ -75,9 +87,9 @@ struct Watched {
 type Identity = (u64, u64);
 
 impl Watches {
-    fn new(directories: &[PathBuf], hint: &Arc<Notify>) -> Watches {
+    fn new(pool: &Pool, hint: &Arc<Notify>) -> Watches {
         // A directory that is there from the start was examined then.
-        let directories = directories.iter().map(|path| Watched {
+        let directories = pool.directories().iter().map(|path| Watched {
             path: path.clone(),
             present: identity(path),
             watched: None,
@@ -86,6 +98,7 @@ impl Watches {
         Watches {
             watcher: None,
             hint: Arc::clone(hint),
+            suspects: Arc::clone(pool.suspects()),
             directories: directories.collect(),
             told: false,
         }
@@ -108,12 +121,17 @@ impl Watches {
                 directory.watch(watcher);
             }
         }
+        let is_watched = |directory: &Watched| directory.watched == directory.present;
+        let all = self.watcher.is_some() && self.directories.iter().all(is_watched);
+        self.suspects.set_watched(all);
         self
     }
 
     fn new_watcher(&mut self) -> Option<RecommendedWatcher> {
         let hint = Arc::clone(&self.hint);
+        let suspects = Arc::clone(&self.suspects);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            take_note(&event, &suspects);
             // An error is a reason to look, too.
             if event.as_ref().map_or(true, is_hint) {
                 hint.notify_one();
@@ -197,6 +215,20 @@ pub(crate) fn warn_of(path: &Path) {
 fn identity(path: &Path) -> Option<Identity> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.dev(), metadata.ino()))
+}
+
+/// `[life.hint]`: remembers whose worker may have died, or that another opens its file, which may be
+/// a reader; where events were lost, that may be anybody.
+fn take_note(event: &notify::Result<Event>, suspects: &Suspects) {
+    match event {
+        Ok(event) if !event.need_rescan() => {
+            if is_hint(event) || matches!(event.kind, EventKind::Access(AccessKind::Open(_))) {
+                let names = event.paths.iter().filter_map(|path| path.file_name());
+                names.for_each(|name| suspects.add(name));
+            }
+        }
+        _ => suspects.add_all(),
+    }
 }
 
 /// Whether the listing may have changed, or a writer has gone: its file is closed then. Opening and

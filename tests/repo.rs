@@ -204,11 +204,14 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// The first words of the ids of clauses.
-const CHAPTERS: [&str; 10] = [
+const CHAPTERS: [&str; 13] = [
     "dialect",
     "direct",
     "exposition",
+    "fold",
     "gitlab",
+    "ledger",
+    "life",
     "merge",
     "python",
     "rules",

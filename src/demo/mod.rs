@@ -17,7 +17,7 @@ use std::time::Duration;
 use headcount_collect::model::Value;
 use tokio::time::{Instant, sleep_until};
 
-use crate::cli::WebOptions;
+use crate::cli::{FoldFlags, WebOptions};
 use crate::demo::workers::{Change, Workers};
 use crate::pool::{Pass, Pool};
 use crate::print::Grouped;
@@ -44,7 +44,9 @@ async fn demo(options: WebOptions) -> Result<ExitCode, DemoError> {
     let mut termination = Termination::new()?;
     let scratch = Scratch::new()?;
     let directories = vec![scratch.path().into()];
-    let server = Server::bind(&options, directories, Settings::default())
+    let settings = Settings::default();
+    let fold = settings.fold(&FoldFlags { fold: false });
+    let server = Server::bind(&options, directories, settings, fold)
         .await?
         .start();
     let mut workers = Workers::start(scratch.path(), WORKERS)?;

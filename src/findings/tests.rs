@@ -31,6 +31,7 @@ fn directory(path: &str) -> DirectoryReport {
         error: None,
         replaced: 0,
         files_left_out: 0,
+        ledger: Default::default(),
     }
 }
 

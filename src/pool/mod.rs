@@ -4,11 +4,13 @@
 //! and headcount's own metrics. Knows nothing of HTTP, and never how a file is read or merged.
 
 mod clash;
+mod folding;
 mod journal;
 mod left_out;
-mod liveness;
+pub(crate) mod liveness;
 mod ruling;
 mod self_metrics;
+mod suspects;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,15 +24,19 @@ use headcount_format::identity::BootId;
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
 
+use folding::Folding;
 use journal::Journal;
 use ruling::Ruling;
 
+use crate::fold::{self, FoldOptions};
 use crate::limits;
 use crate::rules::{RulesError, RulesFile};
 use crate::settings::Settings;
 
+pub(crate) use folding::FoldState;
 pub(crate) use left_out::LeftOut;
 pub(crate) use self_metrics::{Census, count_workers};
+pub(crate) use suspects::Suspects;
 
 /// The pool of some directories.
 #[derive(Debug)]
@@ -40,6 +46,8 @@ pub(crate) struct Pool {
     rules: Option<PathBuf>,
     /// An asynchronous lock, so that scrapes that wait for it hold no thread.
     passes: Arc<Mutex<Passes>>,
+    suspects: Arc<Suspects>,
+    folding: Arc<Folding>,
     ready: Arc<AtomicBool>,
 }
 
@@ -54,6 +62,10 @@ pub(crate) struct Pass {
     pub(crate) ruling: Option<Ruling>,
     /// How much was taken in at most.
     pub(crate) budgets: Budgets,
+    /// How folding fares, by directory; empty where nobody folds.
+    pub(crate) folds: Vec<FoldState>,
+    /// `[ledger.version]`: whether the totals lack what the dead have counted.
+    pub(crate) lacks_ledger: bool,
 }
 
 /// What became of reading the rules file again.
@@ -68,21 +80,29 @@ pub(crate) enum Reload {
 }
 
 /// A collector for `directories`, and one pass over it.
-pub(crate) fn collect_once(directories: &[PathBuf], settings: Settings) -> Collection {
-    Passes::new(directories, &settings).pass().collection
+pub(crate) fn collect_once(directories: &[PathBuf], settings: Settings) -> Pass {
+    Passes::new(directories, &settings).pass()
 }
 
 impl Pool {
     /// The pool of `directories`, none of which has been looked at yet.
-    pub(crate) fn new(directories: Vec<PathBuf>, settings: Settings) -> Pool {
+    pub(crate) fn new(directories: Vec<PathBuf>, settings: Settings, fold: FoldOptions) -> Pool {
+        let folding = Arc::new(Folding::new(&directories, fold));
         let passes = Arc::new(Mutex::new(Passes::new(&directories, &settings)));
         let rules = settings.rules.map(|file| file.path().to_path_buf());
         Pool {
             directories,
             rules,
             passes,
+            suspects: Arc::default(),
+            folding,
             ready: Arc::default(),
         }
+    }
+
+    /// Where a watch says which workers may have died or begun.
+    pub(crate) fn suspects(&self) -> &Arc<Suspects> {
+        &self.suspects
     }
 
     /// Where the workers write.
@@ -95,18 +115,29 @@ impl Pool {
         self.ready.load(Ordering::Relaxed)
     }
 
-    /// Compares the listing of each directory with what is known. While a directory has never been
-    /// read this is a whole pass, which tells whether it can be by now.
+    /// Compares the listing of each directory with what is known, and folds what the dead have left;
+    /// after how long there is more to fold, if that is known. While a directory has never been read
+    /// this is a whole pass, which tells whether it can be by now.
     ///
     /// # Errors
     ///
     /// When the pass panicked, or the runtime ends.
-    pub(crate) async fn sync(&self) -> Result<(), JoinError> {
+    pub(crate) async fn attend(&self) -> Result<Option<Duration>, JoinError> {
         if !self.is_ready() {
-            return self.scrape(drop).await;
+            self.scrape(drop).await?;
         }
         let mut passes = Arc::clone(&self.passes).lock_owned().await;
-        spawn_blocking(move || passes.collector.sync()).await
+        let (suspects, folding) = (Arc::clone(&self.suspects), Arc::clone(&self.folding));
+        spawn_blocking(move || {
+            passes.prepare(&suspects);
+            passes.collector.set_now(fold::now());
+            passes.collector.attend(liveness::of);
+            let dead = passes.collector.dead();
+            // A scrape need not wait for a disk.
+            drop(passes);
+            folding.rounds(&dead)
+        })
+        .await
     }
 
     /// Reads the rules file again. A pass that is under way ends with the rules that it began with.
@@ -153,8 +184,11 @@ impl Pool {
     ) -> Result<T, JoinError> {
         let mut passes = Arc::clone(&self.passes).lock_owned().await;
         let ready = Arc::clone(&self.ready);
+        let (suspects, folding) = (Arc::clone(&self.suspects), Arc::clone(&self.folding));
         spawn_blocking(move || {
-            let pass = passes.pass();
+            passes.prepare(&suspects);
+            let mut pass = passes.pass();
+            pass.folds = folding.states();
             if pass
                 .collection
                 .directories
@@ -203,6 +237,7 @@ impl Passes {
         collector.set_boot(BootId::current());
         collector.set_descriptors(limits::descriptors_for_files());
         collector.set_budgets(settings.budgets);
+        collector.set_time_to_live(settings.time_to_live);
         for directory in directories {
             collector.add_directory(directory);
         }
@@ -216,14 +251,23 @@ impl Passes {
         }
     }
 
+    /// Has the next look ask for those workers of which something tells to ask.
+    fn prepare(&mut self, suspects: &Suspects) {
+        self.collector.expect_hints();
+        suspects.hand_over(&mut self.collector);
+    }
+
     fn pass(&mut self) -> Pass {
         let start = Instant::now();
+        self.collector.set_now(fold::now());
         let collection = self.collector.collect(liveness::of);
         Pass {
             collection,
             duration: start.elapsed(),
             ruling: self.ruling,
             budgets: self.budgets,
+            folds: Vec::new(),
+            lacks_ledger: self.collector.lacks_ledger(),
         }
     }
 }

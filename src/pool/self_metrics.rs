@@ -315,6 +315,8 @@ mod tests {
             duration: Duration::from_millis(250),
             ruling,
             budgets: Budgets::default(),
+            folds: Vec::new(),
+            lacks_ledger: false,
         }
     }
 
@@ -324,6 +326,7 @@ mod tests {
             error: None,
             replaced: 0,
             files_left_out: 0,
+            ledger: Default::default(),
         };
         Collection {
             families: Vec::new(),

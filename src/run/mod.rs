@@ -62,7 +62,9 @@ async fn run(options: RunOptions) -> Result<u8, RunError> {
     let settings = Settings::read(&options.settings, &[]).map_err(StartError::Rules)?;
     let scratch = Scratch::new()?;
     // Whoever cannot be served is better not started: a port that is taken fails first.
-    let server = Server::bind(&options.web, vec![scratch.path().into()], settings).await?;
+    let fold = settings.fold(&options.fold);
+    let directories = vec![scratch.path().into()];
+    let server = Server::bind(&options.web, directories, settings, fold).await?;
     let command: &[OsString] = &options.command;
     let mut child = Child::spawn(command, scratch.path())?;
     // After the start: the command shall find the limits that it was given.

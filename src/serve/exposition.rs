@@ -22,23 +22,33 @@ use crate::serve::{Site, negotiate};
 
 /// The pool's metrics, and headcount's own where no name clashes.
 pub(super) async fn pool(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
-    answer(&site, &headers, Pass::all_families).await
+    // [ledger.version]: a missed scrape is no reset, and a total without the dead would be one.
+    let all = |pass: Pass| (!pass.lacks_ledger).then(|| pass.all_families());
+    answer(&site, &headers, all).await
 }
 
 /// headcount's own metrics.
 pub(super) async fn own(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
-    answer(&site, &headers, |pass| pass.own_families()).await
+    answer(&site, &headers, |pass| Some(pass.own_families())).await
 }
 
-async fn answer(site: &Site, headers: &HeaderMap, choose: fn(Pass) -> Vec<Family>) -> Response {
+async fn answer(
+    site: &Site,
+    headers: &HeaderMap,
+    choose: fn(Pass) -> Option<Vec<Family>>,
+) -> Response {
     let format = negotiate::format(headers);
     let may_compress = negotiate::accepts_gzip(headers);
     match site
         .pool
-        .scrape(move |pass| Text::of(&choose(pass), format, may_compress))
+        .scrape(move |pass| {
+            let families = choose(pass);
+            families.map(|families| Text::of(&families, format, may_compress))
+        })
         .await
     {
-        Ok(text) => text.into_response(),
+        Ok(Some(text)) => text.into_response(),
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, LEDGER_REFUSED).into_response(),
         Err(error) => {
             error!(%error, "A scrape failed; this is a fault in headcount, please report it.");
             let text = "The merge failed; the log of headcount says why.\n";
@@ -94,6 +104,11 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
     written.expect("a vector never fails to take bytes")
 }
+
+const LEDGER_REFUSED: &str = "\
+The ledger of a directory cannot be read, so that the totals would lack what dead workers counted.
+The log of headcount and `headcount check DIR` say why, and what to do.
+";
 
 /// Bytes; below that a body fits into one packet anyway.
 const WORTH_COMPRESSING: usize = 1024;

@@ -279,6 +279,7 @@ mod tests {
             error,
             replaced: 0,
             files_left_out: 0,
+            ledger: Default::default(),
         };
         let collection = Collection {
             families: Vec::new(),

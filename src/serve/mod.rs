@@ -32,6 +32,7 @@ use tracing::{error, info, warn};
 
 use crate::cli::{ServeOptions, WebOptions};
 use crate::directories::{self, DirectoryError};
+use crate::fold::FoldOptions;
 use crate::pool::Pool;
 use crate::rules::RulesError;
 use crate::serve::listen::ListenError;
@@ -60,7 +61,8 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, StartError> {
     let settings = Settings::read(&options.settings, &directories)?;
     let mut termination = Termination::new()?;
     let reloads = Reloads::new()?;
-    let server = Server::bind(&options.web, directories, settings)
+    let fold = settings.fold(&options.fold);
+    let server = Server::bind(&options.web, directories, settings, fold)
         .await?
         .start();
     let reloading = tokio::spawn(reloads.done_to(Arc::clone(server.pool())));
@@ -135,10 +137,11 @@ impl Server {
         options: &WebOptions,
         directories: Vec<PathBuf>,
         settings: Settings,
+        fold: FoldOptions,
     ) -> Result<Server, StartError> {
         let listener = options.listen_address.bind().await?;
         let address = listener.local_addr()?;
-        let pool = Arc::new(Pool::new(directories, settings));
+        let pool = Arc::new(Pool::new(directories, settings, fold));
         let site = Site {
             pool,
             telemetry_path: options.telemetry_path.clone(),
@@ -224,7 +227,7 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     let looked = if site.pool.is_ready() {
         Ok(())
     } else {
-        site.pool.sync().await
+        site.pool.attend().await.map(drop)
     };
     if looked.is_ok() && site.pool.is_ready() {
         return "Ready.\n".into_response();

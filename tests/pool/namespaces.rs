@@ -52,7 +52,7 @@ fn two_workers_with_one_pid_are_never_two_samples_of_one_series() {
     kill(worker, Signal::KILL);
     eventually("the worker to be gone", || (!exists(worker)).then_some(()));
     let served = sidecar.metrics();
-    assert_eq!(served.value("level_all{pid=\"1\"}"), Some(7.0));
+    assert_eq!(served.value("level_all{pid=\"1\"}"), Some(3.0));
     assert_eq!(served.value("level_liveall{pid=\"1\"}"), Some(3.0));
     assert_eq!(served.value("level_livesum"), Some(3.0));
     assert_eq!(served.value("jobs_total"), Some(7.0));

@@ -1,0 +1,101 @@
+//! `headcount compact`: folds once, and ends.
+//!
+//! Owns how often it looks, and what it says. Knows not how a file is folded.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread::sleep;
+
+use headcount_collect::collector::Collector;
+use headcount_format::identity::BootId;
+
+use crate::cli::CompactOptions;
+use crate::directories::{self, DirectoryError};
+use crate::fold::{self, FoldFailure, FoldOptions, Folder, Round};
+use crate::pool::liveness;
+use crate::print::{Count, Plain};
+use crate::{FAILURE, complain, fail, limits};
+
+/// `headcount compact`.
+pub(crate) fn execute(options: CompactOptions) -> ExitCode {
+    limits::raise_open_files();
+    let directories = match directories::given(options.directories) {
+        Ok(directories) => directories,
+        Err(error) => return fail(&error),
+    };
+    let fold = FoldOptions {
+        peers: options.fold.fold,
+        time_to_live: options.life.gauge_ttl.0,
+    };
+    let mut code = ExitCode::SUCCESS;
+    for directory in &directories {
+        let path = Plain(directory.display());
+        match compact(directory, fold) {
+            Ok(round) => {
+                if let Err(error) = writeln!(io::stdout(), "{path}: {}", told(&round))
+                    && error.kind() != io::ErrorKind::BrokenPipe
+                {
+                    return fail(&format_args!("cannot write to standard output: {error}"));
+                }
+            }
+            // Somebody does what was asked for.
+            Err(Failure::Fold(error @ FoldFailure::NotOurs)) => {
+                complain(&format_args!("{path}: {error}"));
+            }
+            Err(Failure::Fold(error)) => {
+                complain(&format_args!("{path}: {error}"));
+                code = ExitCode::from(FAILURE);
+            }
+            Err(Failure::Directory(error)) => {
+                complain(&error);
+                code = ExitCode::from(FAILURE);
+            }
+        }
+    }
+    code
+}
+
+/// Why a directory was not compacted.
+enum Failure {
+    Directory(DirectoryError),
+    Fold(FoldFailure),
+}
+
+/// Rounds, until there is nothing left to fold.
+fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
+    directories::examine(directory).map_err(Failure::Directory)?;
+    let mut collector = Collector::new();
+    collector.set_boot(BootId::current());
+    collector.set_descriptors(limits::descriptors_for_files());
+    collector.add_directory(directory);
+    let mut folder = Folder::new(directory.to_owned(), options);
+    let mut all = Round::default();
+    loop {
+        collector.attend(liveness::of);
+        let round = folder.round(&collector.dead()).map_err(Failure::Fold)?;
+        all.files += round.files;
+        all.bytes += round.bytes;
+        all.is_stuck |= round.is_stuck;
+        match round {
+            Round { pending: 0, .. } => return Ok(all),
+            // What has been set aside is folded only after that.
+            Round { files: 0, .. } => sleep(fold::ASIDE),
+            _ => {}
+        }
+    }
+}
+
+fn told(round: &Round) -> String {
+    let stuck = match round.is_stuck {
+        true => "; some of their files cannot be deleted, and are passed over from now on",
+        false => "",
+    };
+    match round.files {
+        0 => "nothing to fold".to_owned(),
+        files => {
+            let (files, bytes) = (Count(files as u64, "file"), Count(round.bytes, "byte"));
+            format!("folded {files} of dead workers, {bytes}, into headcount.ledger{stuck}")
+        }
+    }
+}
