@@ -251,10 +251,15 @@ impl Fold {
                     .map(|level| level.died)
                     .filter(|&died| died >= oldest),
             );
-            let mut levels = Vec::new();
+            let mut levels: Vec<(u64, Vec<table::Found>)> = Vec::new();
             for died in cohorts {
-                self.tell_levels(died, died == cohort);
-                levels.push((died, table::levels(&self.shared.intake.table)));
+                let is_now = died == cohort;
+                self.tell_levels(died, is_now);
+                let found = table::levels(&self.shared.intake.table);
+                let (own, shared) = found.into_iter().partition(|found| found.is_own());
+                levels.push((died, shared));
+                // What is kept one by one keeps its own time.
+                levels.push((if is_now { now } else { died }, own));
             }
             writer.levels(&self.shared.intake.table, levels);
         }

@@ -28,6 +28,13 @@ pub(super) struct Found {
     stamp: f64,
 }
 
+impl Found {
+    /// Whether it is of one worker.
+    pub(super) fn is_own(&self) -> bool {
+        !self.pid.is_empty()
+    }
+}
+
 impl<'a> Writer<'a> {
     pub(super) fn new(image: &'a mut LedgerImage) -> Writer<'a> {
         Writer {
@@ -113,14 +120,15 @@ impl<'a> Writer<'a> {
 
     /// `[ledger.level]`: writes levels, the oldest first, each with the time of death of those whose
     /// it is.
-    pub(super) fn levels(&mut self, table: &Table, levels: Vec<(u64, Vec<Found>)>) {
+    pub(super) fn levels(&mut self, table: &Table, mut levels: Vec<(u64, Vec<Found>)>) {
+        levels.sort_by_key(|(died, _)| *died);
         // [merge.dead.own]: of one worker in one series the youngest, and of the last workers alone.
         let mut own: HashSet<(SeriesId, Arc<str>)> = HashSet::new();
         let mut heirs: HashSet<Arc<str>> = HashSet::new();
         let mut kept: BTreeMap<u64, Vec<Found>> = BTreeMap::new();
         for (died, found) in levels.into_iter().rev() {
             for found in found {
-                if !found.pid.is_empty() {
+                if found.is_own() {
                     let is_heir = heirs.contains(&found.pid) || heirs.len() < OWN_LEVELS;
                     if !is_heir || !own.insert((found.series, Arc::clone(&found.pid))) {
                         continue;

@@ -13,6 +13,7 @@ mod entries;
 mod entry;
 mod falls;
 mod files;
+mod fold;
 mod gitlab;
 mod hostile;
 mod many_files;
