@@ -64,7 +64,7 @@ fn no_source_file_is_longer_than_a_person_reads() {
 }
 
 #[test]
-fn unsafe_code_stays_in_its_four_rooms() {
+fn unsafe_code_stays_in_its_rooms() {
     for (path, text) in files(&["rs"]) {
         if !is_product(&path) || UNSAFE_ROOMS.contains(&&*path) {
             continue;
@@ -224,8 +224,9 @@ const ROOT_FOLDERS: [&str; 7] = [
     "benches", "crates", "examples", "fuzz", "spec", "src", "tests",
 ];
 
-const UNSAFE_ROOMS: [&str; 5] = [
+const UNSAFE_ROOMS: [&str; 6] = [
     "crates/format/src/fork.rs",
+    "crates/format/src/lease.rs",
     "crates/format/src/lock.rs",
     "crates/format/src/mapping.rs",
     "crates/format/src/page.rs",

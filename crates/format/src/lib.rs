@@ -6,7 +6,7 @@
 //!
 //! This is the lowest floor of headcount: it knows what cells, series and families are, and nothing
 //! of how they are counted, merged or exposed. All of the project's unsafe code is here, in the
-//! modules `mapping`, `page`, `fork`, `lock` and `stderr`.
+//! modules `mapping`, `page`, `fork`, `lock`, `lease` and `stderr`.
 //!
 //! Off Linux there are no stores; cells in private memory, bindings and the model are there, so
 //! that a worker's code compiles and counts everywhere.
@@ -21,6 +21,8 @@ mod sync;
 
 #[cfg(not(loom))]
 mod fork;
+#[cfg(all(not(loom), target_os = "linux"))]
+pub mod lease;
 #[cfg(all(not(loom), target_os = "linux"))]
 mod ledger;
 #[cfg(all(not(loom), target_os = "linux"))]
