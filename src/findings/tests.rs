@@ -11,7 +11,7 @@ fn file(name: &str, state: FileState) -> FileReport {
         dialect: None,
         state,
         worker: None,
-        liveness: Liveness::Unknown,
+        verdict: Liveness::Unknown.into(),
         bytes: 3,
         series: 0,
         refused: 0,

@@ -34,8 +34,8 @@ pub(crate) fn count_workers(collection: &Collection) -> Census {
         // What holds nothing proves no worker.
         if let Some(worker) = file.worker.as_ref().filter(|_| is_written(file)) {
             let key = (file.path.parent(), worker);
-            let liveness = workers.entry(key).or_insert(file.liveness);
-            *liveness = livelier(*liveness, file.liveness);
+            let liveness = workers.entry(key).or_insert(file.verdict.liveness);
+            *liveness = livelier(*liveness, file.verdict.liveness);
         }
     }
     let mut census = Census::default();
@@ -300,7 +300,7 @@ mod tests {
                 pid: "1".into(),
                 started: 0,
             }),
-            liveness,
+            verdict: liveness.into(),
             bytes: 4096,
             series: 1,
             refused: 0,

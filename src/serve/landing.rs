@@ -307,7 +307,7 @@ mod tests {
             dialect: None,
             state: FileState::Damaged(damage),
             worker: None,
-            liveness: Liveness::Unknown,
+            verdict: Liveness::Unknown.into(),
             bytes: 3,
             series: 0,
             refused: 0,

@@ -33,6 +33,83 @@ impl Liveness {
     }
 }
 
+/// How it was decided whether the process that writes a file still runs (`[life.verdict]`).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Method {
+    /// The kernel was asked whether any process has the file open for writing.
+    Lease,
+    /// The kernel was asked for the lock that the worker of a store holds.
+    Lock,
+    /// Nothing proves it, or the caller did not say what does.
+    None,
+    /// A process was found that has the file open for writing.
+    Proc,
+}
+
+impl Method {
+    /// All of them, in the order of their names.
+    pub const ALL: [Method; 4] = [Method::Lease, Method::Lock, Method::None, Method::Proc];
+
+    /// The word for it in labels and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Lease => "lease",
+            Method::Lock => "lock",
+            Method::None => "none",
+            Method::Proc => "proc",
+        }
+    }
+}
+
+/// Whether the process that writes a file still runs, and how that is known.
+///
+/// ```
+/// use headcount_collect::report::{Liveness, Method, Verdict};
+///
+/// let verdict = Verdict::by(Method::Lease, Liveness::Dead);
+/// assert_eq!(verdict.doubt, None);
+/// let verdict = Verdict::from(Liveness::Unknown);
+/// assert_eq!(verdict.method, Method::None);
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// Whether it runs.
+    pub liveness: Liveness,
+    /// What decided.
+    pub method: Method,
+    /// Why nothing is proved and what to do about it, told for a person; `None` where something is,
+    /// and where there is nobody to ask about.
+    pub doubt: Option<Arc<str>>,
+}
+
+impl Verdict {
+    /// What `method` has found.
+    pub fn by(method: Method, liveness: Liveness) -> Verdict {
+        Verdict {
+            liveness,
+            method,
+            doubt: None,
+        }
+    }
+
+    /// Nothing is proved, and why.
+    pub fn unknown(doubt: impl Into<Arc<str>>) -> Verdict {
+        Verdict {
+            liveness: Liveness::Unknown,
+            method: Method::None,
+            doubt: Some(doubt.into()),
+        }
+    }
+}
+
+/// The caller's own word.
+impl From<Liveness> for Verdict {
+    fn from(liveness: Liveness) -> Verdict {
+        Verdict::by(Method::None, liveness)
+    }
+}
+
 /// The format in which a file is written.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
@@ -82,8 +159,8 @@ pub struct FileReport {
     pub state: FileState,
     /// Whose it is: files with the same worker were written by one process.
     pub worker: Option<Worker>,
-    /// Whether its worker runs.
-    pub liveness: Liveness,
+    /// Whether its worker runs, and how that is known.
+    pub verdict: Verdict,
     /// Its size, in bytes; zero where it could not be looked at.
     pub bytes: u64,
     /// How many series it holds.

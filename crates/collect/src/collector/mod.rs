@@ -25,7 +25,7 @@ use crate::directory;
 use crate::intake::DirectoryId;
 use crate::merge::Plan;
 use crate::model::{Family, Labels};
-use crate::report::{Conflict, Dialect, FileReport, LedgerReport, Liveness};
+use crate::report::{Conflict, Dialect, FileReport, LedgerReport, Liveness, Verdict};
 use crate::rules::Rules;
 use crate::table::{Contributor, Table};
 use pool::{LOOKS, Pool, Room};
@@ -248,10 +248,10 @@ impl Collector {
 
     /// Compares the listings, asks for the workers of which something tells to ask, and reads for
     /// the last time what the dead have left. Costs nothing for all others.
-    pub fn attend(&mut self, liveness: impl FnMut(&WorkerFile<'_>) -> Liveness) {
+    pub fn attend<V: Into<Verdict>>(&mut self, mut liveness: impl FnMut(&WorkerFile<'_>) -> V) {
         self.sync();
         let is_all = std::mem::take(&mut self.suspects_all) || !self.is_hinted;
-        self.read(is_all, Reading::Suspects, liveness);
+        self.read(is_all, Reading::Suspects, |file| liveness(file).into());
     }
 
     /// The files whose workers are dead and of which all has been read, so that they can be folded.
@@ -264,11 +264,16 @@ impl Collector {
 
     /// Reads every value and merges them, as far as `liveness` has the workers live.
     ///
-    /// [`Liveness::Dead`] is for ever: a file is not asked about again after it.
-    pub fn collect(&mut self, mut liveness: impl FnMut(&WorkerFile<'_>) -> Liveness) -> Collection {
+    /// What it yields is a [`Verdict`] or, of who does not say how it is known, a [`Liveness`]. A
+    /// file is asked about at each pass, unless hints are expected ([`Collector::expect_hints`]) or
+    /// its worker is dead for ever: that of a store, which nobody opens again (`[life.again]`).
+    pub fn collect<V: Into<Verdict>>(
+        &mut self,
+        mut liveness: impl FnMut(&WorkerFile<'_>) -> V,
+    ) -> Collection {
         self.sync();
         let asks_all = std::mem::take(&mut self.suspects_all) || !self.is_hinted;
-        self.read(asks_all, Reading::All, &mut liveness);
+        self.read(asks_all, Reading::All, |file| liveness(file).into());
         let intake = &mut self.shared.intake;
         if intake.table.is_stale {
             intake.table.forget_slots();
@@ -298,7 +303,7 @@ impl Collector {
         &mut self,
         asks_all: bool,
         reading: Reading,
-        mut liveness: impl FnMut(&WorkerFile<'_>) -> Liveness,
+        mut liveness: impl FnMut(&WorkerFile<'_>) -> Verdict,
     ) {
         for index in 0..self.directories.len() {
             for _ in 0..LOOKS {
@@ -429,7 +434,7 @@ fn tell(
     heirs: Option<&HashSet<&Arc<str>>>,
     table: &mut Table,
 ) {
-    let is_dead = file.liveness == Liveness::Dead;
+    let is_dead = file.is_dead();
     let is_heir = || {
         let worker = source.worker();
         heirs.is_none_or(|heirs| worker.is_none_or(|worker| heirs.contains(&worker.id)))
@@ -474,7 +479,7 @@ pub fn read_file(path: &Path) -> std::io::Result<FileContents> {
         now: 0,
         asks_all: true,
         reading: Reading::All,
-        liveness: &mut |_: &WorkerFile<'_>| Liveness::Unknown,
+        liveness: &mut |_: &WorkerFile<'_>| Liveness::Unknown.into(),
     };
     tracked.read(None, &mut shared, &mut look);
     let table = &mut shared.intake.table;

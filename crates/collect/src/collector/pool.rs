@@ -20,7 +20,7 @@ use crate::dialect::Shared;
 use crate::directory::{Directory, Entry, FileIdentity, Listing};
 use crate::intake::{DirectoryId, Intake};
 use crate::model::Labels;
-use crate::report::{FileState, Liveness};
+use crate::report::{FileState, Liveness, Verdict};
 use crate::table::{Contributor, Table};
 
 /// One directory.
@@ -100,7 +100,7 @@ impl Pool {
     /// have to wait for that look, so that beyond `limit` of such files each takes room after all:
     /// files that come and go between two passes pile up no further.
     fn nameless_count(&self, limit: usize) -> usize {
-        let stays = |old: &&Tracked| old.file.is_some() && old.liveness == Liveness::Live;
+        let stays = |old: &&Tracked| old.file.is_some() && old.verdict.liveness == Liveness::Live;
         let staying = self.nameless.iter().filter(stays).count();
         staying + (self.nameless.len() - staying).saturating_sub(limit)
     }
@@ -409,13 +409,13 @@ impl Pool {
     /// Reads a file, which goes on by its name, for the last time before it goes.
     fn read_out(&mut self, old: &mut Tracked, shared: &mut Shared) {
         // Who lives is not asked here, and a text is of no boot.
-        let liveness = old.liveness;
+        let verdict = old.verdict.clone();
         let mut look = Look {
             boot: BootId::default(),
             now: 0,
             asks_all: true,
             reading: Reading::All,
-            liveness: &mut |_: &WorkerFile<'_>| liveness,
+            liveness: &mut |_: &WorkerFile<'_>| verdict.clone(),
         };
         let falls = old.read(None, shared, &mut look);
         self.departed.add(falls, &mut shared.intake);
@@ -445,7 +445,7 @@ impl Pool {
     }
 
     /// Reads every file, and lets go of those that are gone for good.
-    pub(super) fn read<F: FnMut(&WorkerFile<'_>) -> Liveness>(
+    pub(super) fn read<F: FnMut(&WorkerFile<'_>) -> Verdict>(
         &mut self,
         shared: &mut Shared,
         look: &mut Look<'_, F>,
@@ -506,7 +506,7 @@ impl Pool {
             // [merge.file.identity]: it goes on under its new name.
             let renamed = old.identity.and_then(|identity| by_identity.get(&identity));
             let is_renamed = renamed.is_some_and(|new| old.is_read_as(new));
-            if old.file.is_some() && old.liveness == Liveness::Live && !is_renamed {
+            if old.file.is_some() && old.verdict.liveness == Liveness::Live && !is_renamed {
                 return true;
             }
             // [merge.departed]

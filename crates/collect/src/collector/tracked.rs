@@ -15,7 +15,7 @@ use super::departed::Gone;
 use crate::dialect::{self, Left, Opened, Shared, Source};
 use crate::directory::FileIdentity;
 use crate::intake::{DirectoryId, Intake};
-use crate::report::{Damage, DamageReason, FileReport, FileState, Liveness};
+use crate::report::{Damage, DamageReason, FileReport, FileState, Liveness, Verdict};
 
 /// One file that is known.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Tracked {
     pub(super) file: Option<File>,
     pub(super) source: Option<Box<dyn Source>>,
     pub(super) state: FileState,
-    pub(super) liveness: Liveness,
+    pub(super) verdict: Verdict,
     bytes: u64,
     /// Whether all of it was read in the last pass.
     pub(super) is_whole: bool,
@@ -80,7 +80,7 @@ impl Tracked {
             file: None,
             source: None,
             state: FileState::Empty,
-            liveness: Liveness::Unknown,
+            verdict: Liveness::Unknown.into(),
             bytes: 0,
             is_whole: false,
             is_new: true,
@@ -150,7 +150,7 @@ impl Tracked {
     }
 
     /// Reads the file; yields what counted lower than before. What is there may be open already.
-    pub(super) fn read<F: FnMut(&WorkerFile<'_>) -> Liveness>(
+    pub(super) fn read<F: FnMut(&WorkerFile<'_>) -> Verdict>(
         &mut self,
         opened: Option<File>,
         shared: &mut Shared,
@@ -167,26 +167,29 @@ impl Tracked {
             return Vec::new();
         }
         // Asked before it is read, so that what is read of the dead is the last there is.
-        let is_dead = self.liveness == Liveness::Dead;
+        let is_dead = self.verdict.liveness == Liveness::Dead;
         let is_told = look.asks_all || std::mem::take(&mut self.is_suspect);
         let is_asked = match (is_dead, source.incarnation()) {
-            // [store.lock.probe]: a store's worker is dead for ever.
+            // [life.again]: a store's worker is dead for ever.
             (true, Some(_)) => false,
             (true, None) => is_told,
             (false, _) => is_told || source.has_live_levels(&shared.intake.table),
         };
         if is_asked {
-            self.liveness = (look.liveness)(&WorkerFile {
+            self.verdict = (look.liveness)(&WorkerFile {
                 file,
                 dialect: source.dialect(),
                 lock: source.lock(),
                 path: &self.path,
             });
         }
-        if look.reading == Reading::Suspects && self.liveness != Liveness::Dead && !self.rests {
+        if look.reading == Reading::Suspects
+            && self.verdict.liveness != Liveness::Dead
+            && !self.rests
+        {
             return Vec::new();
         }
-        match self.liveness {
+        match self.verdict.liveness {
             Liveness::Dead if self.rests => return Vec::new(),
             Liveness::Dead => self.died = self.died.or(Some(look.now)),
             // [merge.rest.wake]
@@ -220,8 +223,12 @@ impl Tracked {
         self.bytes = outcome.bytes;
         // [merge.rest]
         let is_sound = matches!(self.state, FileState::Good | FileState::Empty);
-        self.rests = self.liveness == Liveness::Dead && is_sound && !self.is_withheld;
+        self.rests = self.is_dead() && is_sound && !self.is_withheld;
         outcome.falls
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        self.verdict.liveness == Liveness::Dead
     }
 
     /// `[merge.dead.ttl]`: has a dead worker's levels go if it died before `since`; whether they
@@ -286,7 +293,7 @@ impl Tracked {
             dialect: source.and_then(Source::dialect),
             state: self.state.clone(),
             worker: source.and_then(Source::worker).cloned(),
-            liveness: self.liveness,
+            verdict: self.verdict.clone(),
             bytes: self.bytes,
             series: source.map_or(0, Source::series),
             refused: source.map_or(0, Source::refused),
