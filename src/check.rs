@@ -16,9 +16,9 @@ use headcount_collect::report::FileState;
 use crate::cli::CheckOptions;
 use crate::directories::{self, DirectoryError};
 use crate::filesystem::FileSystem;
-use crate::findings::{Finding, Findings, Kind};
-use crate::pool::{self, Census, count_workers};
-use crate::print::{Count, Grouped};
+use crate::findings::{FEW, Finding, Findings, Kind};
+use crate::pool::{self, Census, Methods, count_workers};
+use crate::print::{Count, Grouped, Plain};
 use crate::settings::Settings;
 use crate::{FAILURE, fail, limits};
 
@@ -129,13 +129,42 @@ impl Report {
         let series: usize = families.iter().map(|family| family.series.len()).sum();
         write!(
             formatter,
-            "\nworkers: {} running, {} ended, {} not known\n{} in {}\n",
+            "\nworkers: {} running, {} ended, {} not known\n",
             Grouped(live as u64),
             Grouped(dead as u64),
             Grouped(unknown as u64),
+        )?;
+        self.write_methods(formatter)?;
+        writeln!(
+            formatter,
+            "{} in {}",
             Count(series as u64, "series"),
             Count(families.len() as u64, "famil")
         )
+    }
+
+    /// A line for each of few directories: how it is known who runs.
+    fn write_methods(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directories = &self.collection.directories;
+        let methods = directories.iter().map(|directory| {
+            let methods = Methods::of(&self.collection, &directory.path);
+            (directory.path.display(), methods)
+        });
+        let mut methods = methods.filter(|(_, methods)| !methods.is_empty());
+        for (path, methods) in methods.by_ref().take(FEW) {
+            match directories.len() {
+                1 => writeln!(formatter, "liveness: {methods}")?,
+                _ => writeln!(formatter, "liveness in {}: {methods}", Plain(path))?,
+            }
+        }
+        let mut others = Methods::none();
+        for (_, methods) in methods {
+            others.add(&methods);
+        }
+        match others.is_empty() {
+            true => Ok(()),
+            false => writeln!(formatter, "liveness in the others: {others}"),
+        }
     }
 }
 
@@ -220,7 +249,10 @@ fn census<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use headcount_collect::report::DamageReason;
+    use std::collections::BTreeMap;
+
+    use headcount_collect::collector::DirectoryReport;
+    use headcount_collect::report::{DamageReason, FileReport, Liveness, Method, Verdict, Worker};
 
     use super::*;
 
@@ -284,5 +316,57 @@ mod tests {
         });
         let note = "nothing is wrong\n\npassed_over: 1 file\n  exemplar_1.db: it holds exemplars\n";
         assert!(text.starts_with(note), "{text}");
+    }
+
+    // [life.unknown]
+    #[test]
+    fn how_it_is_known_who_runs_is_a_line_for_each_of_few_directories_and_one_for_the_rest() {
+        let path = |number: u32| PathBuf::from(format!("/pool/{number}"));
+        let directories = (0..300).map(|number| DirectoryReport {
+            path: path(number),
+            error: None,
+            replaced: 0,
+            files_left_out: 0,
+            ledger: Default::default(),
+        });
+        let files = (0..300).map(|number| FileReport {
+            path: path(number).join("counter_1.db"),
+            dialect: None,
+            state: FileState::Good,
+            worker: Some(Worker {
+                id: "1".into(),
+                pid: "1".into(),
+                started: 0,
+            }),
+            verdict: match number {
+                0 => Verdict::by(Method::Lease, Liveness::Live),
+                _ => Verdict::unknown("no luck: try again"),
+            },
+            bytes: 4096,
+            series: 1,
+            refused: 0,
+            client: "",
+            left_out: BTreeMap::new(),
+        });
+        let report = Report {
+            findings: Findings::default(),
+            collection: Collection {
+                families: Vec::new(),
+                files: files.collect(),
+                conflicts: Vec::new(),
+                directories: directories.collect(),
+            },
+            could_look: true,
+        };
+        let text = report.to_string();
+        let lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with("liveness"))
+            .collect();
+        assert_eq!(lines[0], "liveness in /pool/0: 1 file by lease");
+        let untold = "1 file not told (no luck: try again)";
+        assert_eq!(lines[1], format!("liveness in /pool/1: {untold}"));
+        let rest = "liveness in the others: 295 files not told (no luck: try again)";
+        assert_eq!((lines.len(), lines[5]), (6, rest), "{text}");
     }
 }

@@ -13,7 +13,7 @@ use headcount_format::identity::BootId;
 use crate::cli::CompactOptions;
 use crate::directories::{self, DirectoryError};
 use crate::fold::{self, FoldFailure, FoldOptions, Folder, Round};
-use crate::pool::liveness;
+use crate::pool::Proofs;
 use crate::print::{Count, Plain};
 use crate::{FAILURE, complain, fail, limits};
 
@@ -72,7 +72,8 @@ fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
     let mut folder = Folder::new(directory.to_owned(), options);
     let mut all = Round::default();
     loop {
-        collector.attend(liveness::of);
+        let mut proofs = Proofs::default();
+        collector.attend(|file| proofs.verdict(file));
         let round = folder.round(&collector.dead()).map_err(Failure::Fold)?;
         all.files += round.files;
         all.bytes += round.bytes;

@@ -16,9 +16,11 @@ use crate::support::sidecar::{collect, headcount};
 use crate::support::{TempDir, python, workspace};
 use crate::vectors::assemble;
 
-/// A directory with the files of a dialect, each as long as its producer made it.
-pub(crate) fn assemble_dialect(name: &str) -> TempDir {
+/// A directory with the files of a dialect, each as long as its producer made it, and open for
+/// writing: their workers live, as far as anybody can tell.
+fn assemble_dialect(name: &str) -> (TempDir, Vec<File>) {
     let directory = TempDir::new();
+    let mut writers = Vec::new();
     for entry in fs::read_dir(folder(name)).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "hex") {
@@ -29,9 +31,10 @@ pub(crate) fn assemble_dialect(name: &str) -> TempDir {
             file.write_all(&bytes[..used.map_or(0, |last| last + 1)])
                 .unwrap();
             file.set_len(bytes.len().try_into().unwrap()).unwrap();
+            writers.push(file);
         }
     }
-    directory
+    (directory, writers)
 }
 
 /// What the producer's own reader makes of the files of a dialect.
@@ -76,7 +79,7 @@ fn every_dialect_merges_as_its_own_reader_merges_it() {
     names.retain(|name| !name.starts_with("direct-file-store"));
     assert_eq!(names.len(), 11, "{names:?}");
     for name in names {
-        let directory = assemble_dialect(&name);
+        let (directory, _writers) = assemble_dialect(&name);
         let ours = collect(directory.path(), "text");
         assert_eq!(differences(&expected(&name), &ours), "", "{name}");
         let (ours, theirs) = (types(&ours), expected(&name));
@@ -95,7 +98,7 @@ fn every_dialect_merges_as_its_own_reader_merges_it() {
 #[test]
 fn a_direct_file_store_merges_as_the_ruby_client_merges_it_once_rules_say_what_it_is() {
     for name in ["direct-file-store-0.10", "direct-file-store-3.0"] {
-        let directory = assemble_dialect(name);
+        let (directory, _writers) = assemble_dialect(name);
         let rules = TempDir::new();
         let path = rules.join("rules.yaml");
         fs::write(&path, AGGREGATIONS).unwrap();

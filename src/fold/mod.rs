@@ -25,7 +25,7 @@ use headcount_format::layout::{EARLIER_LEDGER_NAME, LEDGER_NAME, UNFINISHED_LEDG
 pub(crate) use error::FoldFailure;
 use step::{Step, reached};
 
-use crate::pool::liveness;
+use crate::pool::Proofs;
 
 /// What is folded.
 #[derive(Clone, Copy, Debug)]
@@ -267,7 +267,7 @@ fn is_dead(dead: &DeadFile, file: &File, directory: &FoldDirectory) -> bool {
         lock: dead.lock,
         path: &directory.path().join(&dead.name),
     };
-    liveness::of(&asked) == Liveness::Dead
+    Proofs::default().verdict(&asked).liveness == Liveness::Dead
 }
 
 /// `[fold.order]`: from the step `write` to the step `settle`.

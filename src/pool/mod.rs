@@ -7,7 +7,7 @@ mod clash;
 mod folding;
 mod journal;
 mod left_out;
-pub(crate) mod liveness;
+mod liveness;
 mod ruling;
 mod self_metrics;
 mod suspects;
@@ -35,6 +35,7 @@ use crate::settings::Settings;
 
 pub(crate) use folding::FoldState;
 pub(crate) use left_out::LeftOut;
+pub(crate) use liveness::{Methods, Proofs};
 pub(crate) use self_metrics::{Census, count_workers};
 pub(crate) use suspects::Suspects;
 
@@ -131,7 +132,8 @@ impl Pool {
         spawn_blocking(move || {
             passes.prepare(&suspects);
             passes.collector.set_now(fold::now());
-            passes.collector.attend(liveness::of);
+            let mut proofs = Proofs::default();
+            passes.collector.attend(|file| proofs.verdict(file));
             let dead = passes.collector.dead();
             // A scrape need not wait for a disk.
             drop(passes);
@@ -260,7 +262,8 @@ impl Passes {
     fn pass(&mut self) -> Pass {
         let start = Instant::now();
         self.collector.set_now(fold::now());
-        let collection = self.collector.collect(liveness::of);
+        let mut proofs = Proofs::default();
+        let collection = self.collector.collect(|file| proofs.verdict(file));
         Pass {
             collection,
             duration: start.elapsed(),

@@ -16,6 +16,7 @@ use headcount_collect::report::{DamageReason, Dialect, FileReport, FileState, Li
 use crate::findings::ConflictKind;
 use crate::pool::Pass;
 use crate::pool::left_out::LeftOut;
+use crate::pool::liveness::Methods;
 use crate::pool::ruling::Ruling;
 
 /// How many workers a pass found, by whether they run.
@@ -84,6 +85,18 @@ pub(super) fn families(pass: &Pass) -> Vec<Family> {
         let labels = vec![("directory", directory.path.to_string_lossy().into_owned())];
         (labels, f64::from(u8::from(directory.error.is_none())))
     });
+    // Every method is there from the first scrape, so that a rule sees 0 turn to 1.
+    let methods = collection.directories.iter().flat_map(|directory| {
+        let path = directory.path.to_string_lossy().into_owned();
+        let methods: Vec<_> = Methods::of(collection, &directory.path).counts().collect();
+        methods.into_iter().map(move |(method, count)| {
+            let labels = vec![
+                ("directory", path.clone()),
+                ("method", method.name().to_owned()),
+            ];
+            (labels, count as f64)
+        })
+    });
     let build = [
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("os", std::env::consts::OS.to_owned()),
@@ -140,6 +153,11 @@ pub(super) fn families(pass: &Pass) -> Vec<Family> {
             "headcount_left_out_samples",
             "Samples in files that are left out, by the budget that has no room for them.",
             by_budget(&left_out.samples),
+        ),
+        gauge(
+            "headcount_liveness_files",
+            "Files of workers, by how it is known whether the worker runs; none: it is not known.",
+            methods,
         ),
         gauge(
             "headcount_refused_series",
@@ -286,7 +304,7 @@ mod tests {
 
     use headcount_collect::budget::Budgets;
     use headcount_collect::collector::DirectoryReport;
-    use headcount_collect::report::{Conflict, Damage, FileReport};
+    use headcount_collect::report::{Conflict, Damage, FileReport, Method};
 
     use super::*;
 
@@ -413,6 +431,21 @@ mod tests {
             let conflicts = f64::from(u8::from(kind == "states"));
             let found = value("headcount_conflicts", "kind", kind);
             assert_eq!(found, Some(conflicts), "{kind}");
+        }
+    }
+
+    #[test]
+    fn every_method_is_told_by_directory_from_the_first_scrape_on() {
+        let mut leased = file("a", Liveness::Live, FileState::Good);
+        leased.verdict.method = Method::Lease;
+        let untold = file("b", Liveness::Unknown, FileState::Good);
+        let mut text = file("c", Liveness::Unknown, FileState::Good);
+        text.worker = None;
+        let families = families(&pass(vec![leased, untold, text], None));
+        for (method, files) in [("lease", 1.0), ("lock", 0.0), ("none", 1.0), ("proc", 0.0)] {
+            let labels = [("directory", "/pool"), ("method", method)];
+            let found = value(&families, "headcount_liveness_files", &labels);
+            assert_eq!(found, Some(files), "{method}");
         }
     }
 
