@@ -22,8 +22,9 @@ use std::time::Duration;
 
 use headcount_collect::collector::{Collector, WorkerFile};
 use headcount_collect::exposition::{Format, encode};
-use headcount_collect::report::{Dialect, FileState, Liveness};
+use headcount_collect::report::{Dialect, FileState, Liveness, Method, Verdict};
 use headcount_format::identity::BootId;
+use headcount_format::lease::{self, Lease};
 use headcount_format::lock::{self, Probe};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -71,16 +72,23 @@ fn exposition(collector: &mut Collector) -> Vec<u8> {
     text
 }
 
-/// The collector is told who lives. The worker of a store holds a lock on it; of the other formats
-/// nothing is known here, so that their workers count as living.
-fn liveness(file: &WorkerFile<'_>) -> Liveness {
-    if file.dialect != Some(Dialect::Store) {
-        return Liveness::Unknown;
-    }
-    match lock::probe(file.file, file.lock) {
-        Probe::Held => Liveness::Live,
-        Probe::Free => Liveness::Dead,
-        Probe::Unknown => Liveness::Unknown,
+/// The collector is told who lives. The worker of a store holds a lock on it; of a file of another
+/// client the kernel tells whether any process has it open for writing, which is as good on a local
+/// disk or a tmpfs. A text file has no worker.
+fn liveness(file: &WorkerFile<'_>) -> Verdict {
+    let by = Verdict::by;
+    match file.dialect {
+        Some(Dialect::Text) => Liveness::Unknown.into(),
+        Some(Dialect::Store) => match lock::probe(file.file, file.lock) {
+            Probe::Held => by(Method::Lock, Liveness::Live),
+            Probe::Free => by(Method::Lock, Liveness::Dead),
+            Probe::Unknown => Liveness::Unknown.into(),
+        },
+        _ => match lease::probe(file.file) {
+            Lease::Held => by(Method::Lease, Liveness::Live),
+            Lease::Free => by(Method::Lease, Liveness::Dead),
+            Lease::Untold(reason) => Verdict::unknown(reason.to_string()),
+        },
     }
 }
 
