@@ -4,6 +4,7 @@
 
 mod dialects;
 mod gunicorn;
+mod liveness;
 mod parity;
 mod pool;
 mod repo;

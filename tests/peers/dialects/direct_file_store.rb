@@ -149,8 +149,11 @@ def fill(worker, number)
   end
 end
 
-directory, release = ARGV
-abort 'usage: direct_file_store.rb OUTDIR 0.10|3.0' unless %w[0.10 3.0].include?(release)
-# The first worker's clock is ahead, so that the order of the files is not that of the times.
-fill(Worker.new(directory, release, 301, 9000.0), 0)
-fill(Worker.new(directory, release, 302, 5000.0), 1)
+# Also taken for its classes, by a worker that lives on.
+if $PROGRAM_NAME == __FILE__
+  directory, release = ARGV
+  abort 'usage: direct_file_store.rb OUTDIR 0.10|3.0' unless %w[0.10 3.0].include?(release)
+  # The first worker's clock is ahead, so that the order of the files is not that of the times.
+  fill(Worker.new(directory, release, 301, 9000.0), 0)
+  fill(Worker.new(directory, release, 302, 5000.0), 1)
+end
