@@ -19,8 +19,9 @@ use crate::filesystem::FileSystem;
 use crate::findings::{FEW, Finding, Findings, Kind};
 use crate::pool::{self, Census, Methods, count_workers};
 use crate::print::{Count, Grouped, Plain};
+use crate::roster::Roster;
 use crate::settings::Settings;
-use crate::{FAILURE, fail, limits};
+use crate::{FAILURE, fail, fold, limits};
 
 /// `headcount check`.
 pub(crate) fn execute(options: CheckOptions) -> ExitCode {
@@ -80,8 +81,13 @@ impl Report {
             }
         }
         let budgets = settings.budgets;
-        let collection = pool::collect_once(&readable, settings).collection;
-        let mut findings = Findings::of(&collection, &budgets);
+        let pass = pool::collect_once(&readable, settings);
+        let mut findings = Findings::of(&pass.collection, &budgets);
+        for path in &pass.shared {
+            let detail = "two live processes of one pid write it";
+            findings.add(Kind::Shared, path.display(), detail);
+        }
+        let collection = pass.collection;
         for (kind, path, detail) in unread {
             findings.add(kind, path.display(), detail);
         }
@@ -134,6 +140,7 @@ impl Report {
             Grouped(dead as u64),
             Grouped(unknown as u64),
         )?;
+        Roster::of(&self.collection).write(fold::now(), formatter)?;
         self.write_methods(formatter)?;
         writeln!(
             formatter,

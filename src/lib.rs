@@ -19,6 +19,7 @@ mod limits;
 mod logs;
 mod pool;
 mod print;
+mod roster;
 mod rules;
 mod run;
 mod scratch;

@@ -51,7 +51,9 @@ fn prometheus_finds_three_pools_up_whatever_becomes_of_their_files() {
     for application in &mut applications {
         left.extend(application.end_worker());
     }
-    assert!(left.len() >= 5, "{left:?}");
+    // A store is folded once its worker has ended, and is nobody's to damage any more.
+    left.retain(|path| path.extension().is_none_or(|suffix| suffix != "store"));
+    assert!(left.len() >= 4, "{left:?}");
     let left: Vec<(PathBuf, Vec<u8>)> = left
         .into_iter()
         .map(|path| (path.clone(), fs::read(path).expect("a file can be read")))

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use headcount_collect::budget::{Budget, Budgets};
 use headcount_collect::collector::Collection;
-use headcount_collect::report::{Conflict, DamageReason, FileReport, FileState};
+use headcount_collect::report::{Conflict, DamageReason, FileReport, FileState, LedgerState};
+use headcount_format::layout::LEDGER_NAME;
 
 use crate::print::{Plain, Short};
 
@@ -42,8 +43,12 @@ pub(crate) struct Item {
 pub(crate) enum Kind {
     /// Nothing of a directory is served.
     Directory,
+    /// A ledger cannot be read, so that nothing of its directory is served.
+    Ledger,
     /// A directory lies where counts arrive late or never.
     Network,
+    /// Two workers write one file.
+    Shared,
     /// A budget has no room for files, or for samples.
     LeftOut(Budget),
     /// A file is set aside.
@@ -136,9 +141,11 @@ impl Kind {
 /// stands still, or never held a count: something planted comes first there, since workers write
 /// regular files, so that nothing of theirs is missing, but whoever can plant can falsify as well.
 /// Then conflicts, of which the first three hide a family or a worker, and last what takes room.
-const WORST_FIRST: [Kind; 28] = [
+const WORST_FIRST: [Kind; 30] = [
     Kind::Directory,
+    Kind::Ledger,
     Kind::Network,
+    Kind::Shared,
     Kind::LeftOut(Budget::Files),
     Kind::Damaged(DamageReason::Unreadable),
     Kind::Damaged(DamageReason::Version),
@@ -226,6 +233,18 @@ impl Findings {
                 let path = directory.path.display();
                 let detail = format_args!("{path} cannot be read: {error}");
                 findings.add(Kind::Directory, directory.path.display(), detail);
+            }
+            match &directory.ledger.state {
+                LedgerState::Refused(damage) => {
+                    let path = directory.path.join(LEDGER_NAME);
+                    findings.add(Kind::Ledger, path.display(), damage);
+                }
+                LedgerState::EarlierBoot => {
+                    let path = directory.path.join(LEDGER_NAME);
+                    let detail = "it was written before this machine last started";
+                    findings.add(Kind::EarlierBoot, path.display(), detail);
+                }
+                _ => {}
             }
             if directory.files_left_out > 0 {
                 let kind = Kind::LeftOut(Budget::Files);

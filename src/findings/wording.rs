@@ -47,7 +47,9 @@ impl Finding {
     pub(crate) fn title(&self) -> &'static str {
         match self.kind {
             Kind::Directory => "not read",
+            Kind::Ledger => "ledger refused",
             Kind::Network => "on a network file system",
+            Kind::Shared => "two writers",
             Kind::LeftOut(Budget::FileBytes) => DamageReason::TooLarge.name(),
             Kind::LeftOut(_) => "over budget",
             Kind::Damaged(reason) => reason.name(),
@@ -90,7 +92,11 @@ impl Finding {
             }
             Kind::Refused => format!("{} of {files}", Count(missing, "series")),
             Kind::Conflict(_) => counted(count, "conflict"),
-            Kind::Damaged(_) | Kind::EarlierBoot | Kind::PassedOver => format!("{files}{partly}"),
+            Kind::Damaged(_)
+            | Kind::EarlierBoot
+            | Kind::Ledger
+            | Kind::PassedOver
+            | Kind::Shared => format!("{files}{partly}"),
         }
     }
 
@@ -107,6 +113,14 @@ impl Finding {
         match self.kind {
             Kind::Directory | Kind::Network | Kind::PassedOver => "",
             Kind::LeftOut(budget) => over_budget(budget),
+            Kind::Ledger => {
+                "Nothing is served rather than totals without the dead. Use the release that wrote \
+                 it, or move it away: what dead workers counted before is lost then."
+            }
+            Kind::Shared => {
+                "They lose each other's counts. Give each container a directory of its own, or name \
+                 the workers by process_identifier (Python) or pid_provider (Ruby)."
+            }
             Kind::Damaged(reason) => damaged(reason),
             Kind::Refused => {
                 "Counted in the worker's memory alone; its standard error says why. Most often the \

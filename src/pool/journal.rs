@@ -8,12 +8,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use headcount_collect::budget::{Budget, Budgets};
+use headcount_collect::budget::Budget;
 use headcount_collect::collector::Collection;
-use headcount_collect::report::{Conflict, Damage, DamageReason, FileReport, FileState};
+use headcount_collect::report::{
+    Conflict, Damage, DamageReason, FileReport, FileState, LedgerState,
+};
 use tracing::{error, info, warn};
 
 use crate::findings::{ConflictKind, flag};
+use crate::fold::FoldFailure;
+use crate::pool::Pass;
 use crate::pool::left_out::LeftOut;
 use crate::print::Count;
 
@@ -29,6 +33,10 @@ pub(crate) struct Journal {
     refused: HashSet<PathBuf>,
     /// Budgets that leave something out.
     exceeded: BTreeSet<Budget>,
+    /// Files that two workers write.
+    shared: HashSet<PathBuf>,
+    /// What was said of ledgers, by directory.
+    ledgers: HashMap<PathBuf, &'static str>,
     /// Directories that cannot be read, and why.
     unreadable: HashMap<PathBuf, String>,
 }
@@ -68,10 +76,13 @@ enum Served {
 }
 
 impl Journal {
-    /// Logs what is new in `collection`, which was read with these budgets.
-    pub(crate) fn tell(&mut self, collection: &Collection, budgets: &Budgets) {
+    /// Logs what is new in a pass.
+    pub(crate) fn tell(&mut self, pass: &Pass) {
+        let (collection, budgets) = (&pass.collection, &pass.budgets);
         let mut pages = Pages::default();
         self.tell_directories(collection);
+        self.tell_ledgers(collection);
+        self.tell_shared(&pass.shared, &mut pages);
         self.tell_files(collection, &mut pages);
         self.tell_passed_over(collection, &mut pages);
         self.tell_refused(collection, &mut pages);
@@ -104,6 +115,41 @@ impl Journal {
                 None => {}
             }
         }
+    }
+
+    fn tell_ledgers(&mut self, collection: &Collection) {
+        for directory in &collection.directories {
+            let name = directory.ledger.state.name();
+            let before = self.ledgers.insert(directory.path.clone(), name);
+            if before == Some(name) {
+                continue;
+            }
+            let path = directory.path.display();
+            match &directory.ledger.state {
+                LedgerState::Refused(damage) => {
+                    let failure = FoldFailure::Refused(damage.clone());
+                    error!(%path, reason = %failure, "Cannot read the ledger.");
+                }
+                LedgerState::EarlierBoot => {
+                    info!(%path, "Set aside the ledger of an earlier boot.");
+                }
+                LedgerState::Gone => {
+                    warn!(%path, "The ledger has gone; what it held is kept in memory.");
+                }
+                _ if before == Some("refused") => info!(%path, "The ledger can be read now."),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell_shared(&mut self, shared: &[PathBuf], pages: &mut Pages) {
+        for path in shared {
+            if !self.shared.contains(path) && pages.has_room("shared") {
+                let path = path.display();
+                error!(%path, "Two workers of one pid write one file, and lose each other's counts: give each container a directory of its own, or name its workers apart.");
+            }
+        }
+        self.shared = shared.iter().cloned().collect();
     }
 
     fn tell_files(&mut self, collection: &Collection, pages: &mut Pages) {

@@ -65,6 +65,8 @@ pub(crate) struct Pass {
     pub(crate) budgets: Budgets,
     /// How folding fares, by directory; empty where nobody folds.
     pub(crate) folds: Vec<FoldState>,
+    /// `[life.shared]`: files that two workers write.
+    pub(crate) shared: Vec<PathBuf>,
     /// `[ledger.version]`: whether the totals lack what the dead have counted.
     pub(crate) lacks_ledger: bool,
 }
@@ -199,7 +201,7 @@ impl Pool {
             {
                 ready.store(true, Ordering::Relaxed);
             }
-            passes.journal.tell(&pass.collection, &pass.budgets);
+            passes.journal.tell(&pass);
             // The next pass need not wait until this one is written out.
             drop(passes);
             then(pass)
@@ -231,6 +233,10 @@ struct Passes {
     journal: Journal,
     ruling: Option<Ruling>,
     budgets: Budgets,
+    /// `[life.shared]`: those that were found at the last look at all processes.
+    shared: Vec<PathBuf>,
+    /// Whether the next pass looks at all processes.
+    looks_for_shared: bool,
 }
 
 impl Passes {
@@ -250,13 +256,15 @@ impl Passes {
             journal: Journal::default(),
             ruling,
             budgets: settings.budgets,
+            shared: Vec::new(),
+            looks_for_shared: true,
         }
     }
 
     /// Has the next look ask for those workers of which something tells to ask.
     fn prepare(&mut self, suspects: &Suspects) {
         self.collector.expect_hints();
-        suspects.hand_over(&mut self.collector);
+        self.looks_for_shared |= suspects.hand_over(&mut self.collector);
     }
 
     fn pass(&mut self) -> Pass {
@@ -264,12 +272,16 @@ impl Passes {
         self.collector.set_now(fold::now());
         let mut proofs = Proofs::default();
         let collection = self.collector.collect(|file| proofs.verdict(file));
+        if std::mem::take(&mut self.looks_for_shared) {
+            self.shared = proofs.shared(&collection);
+        }
         Pass {
             collection,
             duration: start.elapsed(),
             ruling: self.ruling,
             budgets: self.budgets,
             folds: Vec::new(),
+            shared: self.shared.clone(),
             lacks_ledger: self.collector.lacks_ledger(),
         }
     }

@@ -11,13 +11,15 @@ use std::time::UNIX_EPOCH;
 use headcount_collect::budget::Budget;
 use headcount_collect::collector::Collection;
 use headcount_collect::model::{Family, Labels, MetricType, Series, Value};
-use headcount_collect::report::{DamageReason, Dialect, FileReport, FileState, Liveness, Worker};
+use headcount_collect::report::{
+    DamageReason, Dialect, FileReport, FileState, LedgerReport, LedgerState, Liveness, Worker,
+};
 
 use crate::findings::ConflictKind;
-use crate::pool::Pass;
 use crate::pool::left_out::LeftOut;
 use crate::pool::liveness::Methods;
 use crate::pool::ruling::Ruling;
+use crate::pool::{FoldState, Pass};
 
 /// How many workers a pass found, by whether they run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -145,6 +147,28 @@ pub(super) fn families(pass: &Pass) -> Vec<Family> {
                 }),
         ),
         gauge(
+            "headcount_ledger_bytes",
+            "Size of the ledger, which holds what dead workers counted.",
+            of_ledger(collection, |ledger| ledger.bytes as f64),
+        ),
+        gauge(
+            "headcount_ledger_files",
+            "Files of dead workers that the ledger lists as folded, of the last day at most.",
+            of_ledger(collection, |ledger| ledger.folded.len() as f64),
+        ),
+        gauge(
+            "headcount_ledger_refused",
+            "Whether there is a ledger that cannot be read, so that nothing is served: 1 or 0.",
+            of_ledger(collection, |ledger| {
+                f64::from(u8::from(matches!(ledger.state, LedgerState::Refused(_))))
+            }),
+        ),
+        gauge(
+            "headcount_ledger_series",
+            "Series that the ledger holds.",
+            of_ledger(collection, |ledger| ledger.series as f64),
+        ),
+        gauge(
             "headcount_left_out_files",
             "Files that are left out, by the budget that has no room for them.",
             by_budget(&left_out.files),
@@ -175,6 +199,11 @@ pub(super) fn families(pass: &Pass) -> Vec<Family> {
             [(Vec::new(), series as f64)],
         ),
         gauge(
+            "headcount_shared_files",
+            "Files that two live workers of one pid write, and lose each other's counts.",
+            [(Vec::new(), pass.shared.len() as f64)],
+        ),
+        gauge(
             "headcount_workers",
             "Worker processes whose files are here, by whether they still run.",
             [
@@ -186,8 +215,42 @@ pub(super) fn families(pass: &Pass) -> Vec<Family> {
         ),
     ];
     families.extend(pass.ruling.into_iter().flat_map(about_rules));
+    families.extend((!pass.folds.is_empty()).then(|| about_folds(pass)));
     families.sort_by(|left, right| left.name.cmp(&right.name));
     families
+}
+
+/// How folding fares, every state from the first scrape on.
+fn about_folds(pass: &Pass) -> Family {
+    let directories = pass.collection.directories.iter().zip(&pass.folds);
+    let states = directories.flat_map(|(directory, fold)| {
+        let path = directory.path.to_string_lossy();
+        FoldState::NAMES.map(|state| {
+            let labels = vec![
+                ("directory", path.clone().into_owned()),
+                ("state", state.to_owned()),
+            ];
+            (labels, f64::from(u8::from(fold.name == state)))
+        })
+    });
+    gauge(
+        "headcount_fold_state",
+        "How folding dead workers' files into the ledger fares: 1 for the state that holds.",
+        states.collect::<Vec<_>>(),
+    )
+}
+
+/// A number about each directory's ledger.
+fn of_ledger(
+    collection: &Collection,
+    number: impl Fn(&LedgerReport) -> f64,
+) -> Vec<(Vec<(&'static str, String)>, f64)> {
+    let directories = collection.directories.iter();
+    let numbers = directories.map(|directory| {
+        let labels = vec![("directory", directory.path.to_string_lossy().into_owned())];
+        (labels, number(&directory.ledger))
+    });
+    numbers.collect()
 }
 
 /// Named as those of Prometheus about its own configuration.
@@ -334,6 +397,7 @@ mod tests {
             ruling,
             budgets: Budgets::default(),
             folds: Vec::new(),
+            shared: Vec::new(),
             lacks_ledger: false,
         }
     }

@@ -53,8 +53,8 @@ impl Suspects {
         self.with(|suspects| suspects.is_watched = is_watched);
     }
 
-    /// Tells the collector, which is about to look.
-    pub(crate) fn hand_over(&self, collector: &mut Collector) {
+    /// Tells the collector, which is about to look; whether every file was suspect.
+    pub(crate) fn hand_over(&self, collector: &mut Collector) -> bool {
         let (names, all) = self.with(|suspects| {
             let all = std::mem::take(&mut suspects.all) || !suspects.is_watched;
             (std::mem::take(&mut suspects.names), all)
@@ -65,6 +65,7 @@ impl Suspects {
         for name in names {
             collector.suspect(&name);
         }
+        all
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Names) -> T) -> T {

@@ -7,7 +7,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::worker::{Client, jobs, known_by, level, new_files, serve, start, wait_for_release};
 use crate::support::sidecar::{Sidecar, check};
-use crate::support::{TempDir, files};
+use crate::support::{TempDir, eventually, files};
 
 // [life.verdict] [life.lease] [life.lock]
 #[test]
@@ -70,21 +70,24 @@ fn each_is_dropped_when_it_is_killed(pool: &Path) {
         assert_eq!(level(&served), f64::from(expected), "{client:?}");
         assert_eq!(jobs(&served), 4.0, "{client:?}");
     }
+    // What the dead worker of a store has left is folded; other clients' files rest.
+    eventually("the store to be folded", || {
+        let own = sidecar.self_metrics();
+        let dead = own.value("headcount_workers{state=\"dead\"}");
+        (dead == Some(3.0) && own.sum("headcount_ledger_files", &[]) == 1.0).then_some(())
+    });
     let own = sidecar.self_metrics();
-    assert_eq!(
-        own.value("headcount_workers{state=\"dead\"}"),
-        Some(4.0),
-        "{own:?}"
-    );
     assert_eq!(known_by(&own, "none"), 0.0, "{own:?}");
     let told = check(pool).stdout;
     assert!(
-        told.contains("workers: 0 running, 4 ended, 0 not known\n"),
+        told.contains("workers: 0 running, 3 ended, 0 not known\n  ended: "),
         "{told}"
     );
-    assert!(
-        told.contains("\nliveness: 6 files by lease, 1 by lock\n"),
-        "{told}"
+    assert!(told.contains("\n  folded: "), "{told}");
+    assert!(told.contains("\nliveness: 6 files by lease\n"), "{told}");
+    assert_eq!(
+        (level(&sidecar.metrics()), jobs(&sidecar.metrics())),
+        (0.0, 4.0)
     );
 }
 

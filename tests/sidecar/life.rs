@@ -235,7 +235,9 @@ fn ends_after_the_scrape_in_flight(signal: Signal) {
     // Far more than the kernel buffers between two sockets, so that the answer stays in flight
     // until it is read.
     let crowd = Corpus::start("crowd");
-    files::multiply(&crowd.directory, "gauge_all_", 2000);
+    let lines = (0..LINES).map(|number| format!("queue_length{{queue=\"{number}\"}} 1\n"));
+    let text = format!("# TYPE queue_length gauge\n{}", lines.collect::<String>());
+    fs::write(crowd.directory.join("queues.prom"), text).expect("a file can be written");
     let budget = ["--budget.family-series=300000"];
     let mut sidecar = Sidecar::serve_with(&crowd.directory, &budget);
     let mut scrape = Connection::open(sidecar.address).expect("it listens");
@@ -261,14 +263,17 @@ fn ends_after_the_scrape_in_flight(signal: Signal) {
         served
             .samples
             .keys()
-            .filter(|name| name.starts_with("level{"))
+            .filter(|name| name.starts_with("queue_length{"))
             .count(),
-        200_100
+        LINES
     );
     assert_eq!(served.value("jobs_total{queue=\"mail\"}"), Some(3.0));
     let finished = sidecar.process.wait();
     assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
 }
+
+/// Samples of an answer that stays in flight.
+const LINES: usize = 200_000;
 
 /// Commands of the program that run as somebody who may not read what we closed: as nobody if we
 /// are root, whom no mode stops. The program is copied to where anybody may execute it.

@@ -9,9 +9,10 @@ mod processes;
 
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use headcount_collect::collector::WorkerFile;
+use headcount_collect::collector::{Collection, WorkerFile};
 use headcount_collect::report::{Dialect, Liveness, Method, Verdict};
 use headcount_format::lease::{self, Lease};
 use headcount_format::lock::{self, Probe};
@@ -87,6 +88,30 @@ impl Proofs {
             true => Verdict::by(Method::Proc, Liveness::Live),
             false => self.unknown(doubt(metadata.uid())),
         }
+    }
+
+    /// `[life.shared]`: the files of `collection` that two live workers of one pid write.
+    pub(crate) fn shared(&mut self, collection: &Collection) -> Vec<PathBuf> {
+        let mut shared = Vec::new();
+        for file in &collection.files {
+            let is_peers = file
+                .dialect
+                .is_some_and(|dialect| dialect != Dialect::Store);
+            let pid = file
+                .worker
+                .as_ref()
+                .and_then(|worker| worker.pid.parse().ok());
+            let Some(pid) = pid.filter(|_| is_peers && file.verdict.liveness == Liveness::Live)
+            else {
+                continue;
+            };
+            let writers = self.writers.get_or_insert_with(Writers::read);
+            let metadata = std::fs::symlink_metadata(&file.path);
+            if metadata.is_ok_and(|metadata| writers.share(&metadata, pid)) {
+                shared.push(file.path.clone());
+            }
+        }
+        shared
     }
 
     /// `[life.unknown]`

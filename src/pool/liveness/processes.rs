@@ -3,16 +3,17 @@
 //! Owns how `/proc` is read. Knows nothing of pools, and does not judge what it means that a file is
 //! not found.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, major, minor, statx};
 
-/// The files that some process has open or mapped for writing.
+/// The files that some process has open or mapped for writing, with the pids that these processes
+/// have in their own namespaces.
 #[derive(Debug, Default)]
-pub(super) struct Writers(HashSet<FileNumber>);
+pub(super) struct Writers(HashMap<FileNumber, Vec<u32>>);
 
 /// What tells a file apart: the two parts of its device's number, and its inode's.
 type FileNumber = (u32, u32, u64);
@@ -40,20 +41,49 @@ impl Writers {
     /// Whether this file is among them.
     pub(super) fn have(&self, file: &Metadata) -> bool {
         let device = file.dev();
-        self.0.contains(&(major(device), minor(device), file.ino()))
+        self.0
+            .contains_key(&(major(device), minor(device), file.ino()))
+    }
+
+    /// `[life.shared]`: whether two processes have this file that call themselves by one pid, each
+    /// in its own namespace. A child that has inherited the file has another.
+    pub(super) fn share(&self, file: &Metadata, pid: u32) -> bool {
+        let device = file.dev();
+        let number = (major(device), minor(device), file.ino());
+        let pids = self.0.get(&number).into_iter().flatten();
+        pids.filter(|own| **own == pid).count() > 1
     }
 
     /// One that ends meanwhile, or may not be looked at, shows nothing.
     fn read_process(&mut self, process: &Path) {
+        let mut files = Vec::new();
         if let Ok(maps) = fs::read(process.join("maps")) {
             let maps = String::from_utf8_lossy(&maps);
-            self.0.extend(maps.lines().filter_map(mapped_for_writing));
+            files.extend(maps.lines().filter_map(mapped_for_writing));
         }
         let descriptors = fs::read_dir(process.join("fd"));
         let descriptors = descriptors.into_iter().flatten().flatten();
-        self.0
-            .extend(descriptors.filter_map(|descriptor| open_for_writing(&descriptor.path())));
+        files.extend(descriptors.filter_map(|descriptor| open_for_writing(&descriptor.path())));
+        if files.is_empty() {
+            return;
+        }
+        files.sort_unstable();
+        files.dedup();
+        // Of a process whose pid is not told the file is known all the same.
+        let pid = own_pid(process).unwrap_or(0);
+        for file in files {
+            self.0.entry(file).or_default().push(pid);
+        }
     }
+}
+
+/// The pid of a process in its innermost namespace.
+fn own_pid(process: &Path) -> Option<u32> {
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    line.split_ascii_whitespace().last()?.parse().ok()
 }
 
 /// The file of a line of `/proc/PID/maps`, if what is written there reaches it.

@@ -304,8 +304,8 @@ fn own_levels_of_the_dead_do_not_pile_up() {
 fn states_infos_and_values_of_unknown_type_are_kept_as_levels() {
     let directory = Directory::new();
     let mut names = Vec::new();
-    for state in [0.0, 2.0] {
-        let mut writer = Writer::new(&directory, 7);
+    for (started, state) in [(7, 0.0), (8, 2.0)] {
+        let mut writer = Writer::new(&directory, started);
         for mode in [Mode::All, Mode::Max, Mode::Min] {
             let name = format!("task_{mode}");
             let task = writer.family(state_set(mode, &name, &["a", "b", "c"]));
