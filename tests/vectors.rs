@@ -13,6 +13,8 @@ use std::process::Command;
 
 use crate::support::{TempDir, python, workspace};
 
+const LEDGER: &str = "headcount.ledger";
+
 const NAME: &str = "000102030405060708090a0b0c0d0e0f.store";
 
 fn cases() -> Vec<PathBuf> {
@@ -67,13 +69,18 @@ fn inspect(path: &Path) -> (String, String) {
 // [store.record.removal] [store.record.unknown] [store.block.unknown] [store.block.lane]
 // [store.block.additive] [store.block.register] [store.block.stamped] [store.cells]
 // [store.stamped] [store.block.ascending] [store.record.series.cells] [store.read.size]
+// [store.record.folded] [ledger.level] [ledger.folded] [ledger.bare] [ledger.sums]
 #[test]
 fn every_vector_of_the_store_reads_as_its_page_says() {
     let directory = TempDir::new();
     let cases = cases();
     assert!(cases.len() >= 10, "only {} vectors are there", cases.len());
     for case in cases {
-        let store = directory.path().join(NAME);
+        let name = case.file_name().unwrap().to_str().unwrap();
+        // [ledger.name]
+        let is_ledger = name.contains("ledger");
+        let file = if is_ledger { LEDGER } else { NAME };
+        let store = directory.path().join(file);
         let hex = fs::read_to_string(case.join("file.hex")).unwrap();
         fs::write(&store, assemble(&hex)).unwrap();
         let (text, complaint) = inspect(&store);

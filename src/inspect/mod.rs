@@ -5,12 +5,18 @@
 
 mod store;
 
+use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use headcount_collect::collector::{FileContents, read_file};
 use headcount_collect::exposition::{self, Format};
+use headcount_collect::fold;
 use headcount_collect::report::{Dialect, FileState};
+use headcount_format::identity::BootId;
+use headcount_format::layout::{EARLIER_LEDGER_NAME, LEDGER_NAME};
 
 use crate::cli::InspectOptions;
 use crate::findings::flag;
@@ -20,6 +26,9 @@ use crate::{complain, fail};
 /// `headcount inspect`.
 pub(crate) fn execute(options: InspectOptions) -> ExitCode {
     let path = &options.file;
+    if is_ledger(path) {
+        return inspect_ledger(path);
+    }
     let contents = match read_file(path) {
         Ok(contents) => contents,
         Err(_) => {
@@ -45,6 +54,37 @@ pub(crate) fn execute(options: InspectOptions) -> ExitCode {
             ExitCode::FAILURE
         }
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// `[ledger.name]`: whether a file has the name of a ledger, or the one that it gets with the next
+/// boot.
+fn is_ledger(path: &Path) -> bool {
+    let is_named = |name: &str| path.file_name().is_some_and(|own| own == name);
+    is_named(LEDGER_NAME) || is_named(EARLIER_LEDGER_NAME)
+}
+
+fn inspect_ledger(path: &Path) -> ExitCode {
+    let cannot =
+        |error: &dyn Display| fail(&format_args!("cannot inspect {}: {error}", path.display()));
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) => return cannot(&error),
+    };
+    match store::describe(path).map(|text| print(&text)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            return fail(&format_args!("cannot write to standard output: {error}"));
+        }
+        Err(error) => return cannot(&error),
+    }
+    // Whichever boot it is of.
+    match fold::read_back(&file, BootId::default()) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(damage) => {
+            complain(&format_args!("{}: {damage}", path.display()));
+            ExitCode::FAILURE
+        }
     }
 }
 

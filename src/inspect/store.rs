@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::fs::File;
 use std::path::Path;
 
-use headcount_format::catalog::{Cells, cells_of};
+use headcount_format::catalog::{Catalog, Cells, cells_of};
 use headcount_format::layout::{LockKind, Role, block_kind};
 use headcount_format::record::{Block, Family, Label, Series};
 use headcount_format::{CellBlock, MetricType, ReadError, StoreReader};
@@ -59,6 +59,39 @@ fn describe_reader(reader: &StoreReader, out: &mut String) -> std::fmt::Result {
             }
         }
     }
+    describe_folded(catalog, out)
+}
+
+/// `[ledger.folded]`: what a ledger lists.
+fn describe_folded(catalog: &Catalog, out: &mut String) -> std::fmt::Result {
+    let (stores, files) = (catalog.folded_stores(), catalog.folded_files());
+    if !stores.is_empty() || !files.is_empty() {
+        writeln!(out)?;
+    }
+    for store in stores {
+        let (when, started) = (seconds(store.when), seconds(store.started));
+        write!(
+            out,
+            "folded {when}: store {} of pid {}",
+            store.incarnation, store.pid
+        )?;
+        writeln!(out, ", started {started}, {} bytes", store.bytes)?;
+    }
+    for file in files {
+        let (when, born) = (seconds(file.when), seconds(file.born));
+        write!(
+            out,
+            "folded {when}: {}, inode {}",
+            Plain(&file.name),
+            file.inode
+        )?;
+        let device = file.device;
+        writeln!(
+            out,
+            " on device {device:#x}, born {born}, {} bytes",
+            file.bytes
+        )?;
+    }
     Ok(())
 }
 
@@ -88,6 +121,9 @@ fn describe_family(number: usize, family: &Family, out: &mut String) -> std::fmt
     if matches!(family.metric_type, MetricType::Gauge | MetricType::StateSet) {
         write!(out, ", mode {}", family.mode)?;
     }
+    if family.is_bare {
+        out.push_str(", bare");
+    }
     if !family.unit.is_empty() {
         write!(out, ", unit {}", Plain(&family.unit))?;
     }
@@ -109,6 +145,14 @@ fn describe_series(
     let own: Vec<Label> = names.zip(series.label_values.iter().cloned()).collect();
     let all = [own, series.extra_labels.clone()].concat();
     write!(out, "  series {index}: {{{}}}", labels(&all))?;
+    let mut levels = reader.catalog().levels().iter();
+    if let Some(level) = levels.find(|level| level.series as usize == index) {
+        let worker = match &*level.pid {
+            "" => "of workers that died".to_owned(),
+            pid => format!("of the worker {}, which died", Plain(pid)),
+        };
+        write!(out, ", {worker} by {}", seconds(level.died))?;
+    }
     write!(out, ", created {}", seconds(series.created))?;
     if reader.catalog().is_removed(index) {
         return writeln!(out, ", removed");

@@ -274,3 +274,166 @@ impl LedgerImage {
         blocks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::metric::{MetricType, Mode};
+
+    /// Made by another hand, from the specification.
+    fn vector() -> Vec<u8> {
+        let path = "../../spec/vectors/store/ledger_of_totals_levels_and_lists/file.hex";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let mut bytes = Vec::new();
+        for line in std::fs::read_to_string(path).unwrap().lines() {
+            let line = line.split('#').next().unwrap_or_default();
+            let Some((key, value)) = line.split_once(':') else {
+                continue;
+            };
+            if key == "size" {
+                bytes.resize(value.trim().parse().unwrap(), 0);
+                continue;
+            }
+            let offset: usize = key.trim().parse().unwrap();
+            for (byte, digits) in bytes[offset..].iter_mut().zip(value.split_whitespace()) {
+                *byte = u8::from_str_radix(digits, 16).unwrap();
+            }
+        }
+        bytes
+    }
+
+    fn family(metric_type: MetricType, name: &str, help: &str) -> Family {
+        Family {
+            metric_type,
+            mode: Mode::All,
+            name: name.into(),
+            help: help.into(),
+            unit: "".into(),
+            label_names: Vec::new(),
+            bounds: Vec::new(),
+            states: Vec::new(),
+            is_bare: false,
+        }
+    }
+
+    fn series(family: u32, created: u64, values: &[&str]) -> Series {
+        Series {
+            family,
+            cell: 0,
+            created,
+            label_values: values.iter().map(|&value| value.into()).collect(),
+            extra_labels: Vec::new(),
+        }
+    }
+
+    // [ledger.sums] [ledger.bare] [ledger.level] [ledger.folded] [store.record.folded]
+    #[test]
+    fn a_ledger_is_written_as_its_vector() {
+        let created = 1_700_000_001_000_000_000;
+        let died = 1_700_000_900_000_000_000;
+        let mut image = LedgerImage::new(BootId([0; 16]), 0).unwrap();
+        image.header = Header {
+            incarnation: Incarnation(std::array::from_fn(|index| index as u8)),
+            boot: BootId(std::array::from_fn(|index| 0xa0 + index as u8)),
+            started: 1_700_000_000_123_456_789,
+            pid: 4711,
+            role: Role::Ledger,
+            lock: LockKind::Missing,
+        };
+        let mut requests = family(MetricType::Counter, "requests", "Requests answered.");
+        requests.label_names = vec!["method".into()];
+        let requests = image.add_family(requests);
+        let total = [vec![1e16, 1.0]];
+        image.add_series(
+            series(requests, created, &["GET"]),
+            LedgerValue::Totals(&total),
+        );
+        let mut jobs = family(MetricType::Counter, "jobs", "");
+        jobs.is_bare = true;
+        let jobs = image.add_family(jobs);
+        image.add_series(series(jobs, 0, &[]), LedgerValue::Totals(&[vec![3.0, 0.0]]));
+        let mut seconds = family(MetricType::Histogram, "seconds", "Time.");
+        seconds.unit = "seconds".into();
+        seconds.bounds = vec![0.5];
+        let seconds = image.add_family(seconds);
+        let cells = [vec![0.25, 0.0], vec![2.0], vec![1.0]];
+        image.add_series(series(seconds, created, &[]), LedgerValue::Totals(&cells));
+        let level = image.add_family(family(MetricType::Gauge, "level", ""));
+        let of = |number, pid: &str| Level {
+            series: number,
+            died,
+            pid: pid.into(),
+        };
+        let number = image.add_series(series(level, 0, &[]), LedgerValue::Register(5.0));
+        image.add_level(of(number, "4711"));
+        let mut best = family(MetricType::Gauge, "best", "");
+        best.mode = Mode::MostRecent;
+        let best = image.add_family(best);
+        let stamped = LedgerValue::Stamped(2.5, 1_700_000_003.0);
+        let number = image.add_series(series(best, 0, &[]), stamped);
+        image.add_level(of(number, ""));
+        let mut build = family(MetricType::Info, "build", "");
+        build.label_names = vec!["version".into()];
+        let build = image.add_family(build);
+        let number = image.add_series(series(build, 0, &["1.2"]), LedgerValue::Labels);
+        image.add_level(of(number, ""));
+        let store = FoldedStore {
+            incarnation: Incarnation(std::array::from_fn(|index| 16 + index as u8)),
+            when: died,
+            started: created,
+            pid: 4711,
+            bytes: 16384,
+        };
+        let file = FoldedFile {
+            device: 0x1a,
+            inode: 7,
+            born: created,
+            when: died,
+            bytes: 65536,
+            name: "counter_4711.db".into(),
+        };
+        image.set_folded(vec![store], vec![file]);
+        let (written, expected) = (image.encode().unwrap(), vector());
+        assert_eq!(written.len(), expected.len());
+        let differs = (0..written.len()).find(|&at| written[at] != expected[at]);
+        assert_eq!(differs, None, "the first byte that differs");
+    }
+
+    // [store.catalog.segment] [store.cells.page]
+    #[test]
+    fn a_catalog_that_is_too_long_for_the_first_segment_goes_on_behind_the_blocks() {
+        let mut image = LedgerImage::new(BootId::default(), 0).unwrap();
+        let mut requests = family(MetricType::Histogram, "requests", "");
+        requests.label_names = vec!["path".into()];
+        requests.bounds = (0..298).map(f64::from).collect();
+        let requests = image.add_family(requests);
+        for number in 0..400 {
+            let cells: Vec<Vec<f64>> = (0..300).map(|cell| vec![f64::from(cell), 0.5]).collect();
+            let series = series(requests, 0, &[&format!("/{number}")]);
+            image.add_series(series, LedgerValue::Totals(&cells));
+        }
+        let path = std::env::temp_dir().join(format!("headcount-ledger-{}", std::process::id()));
+        std::fs::write(&path, image.encode().unwrap()).unwrap();
+        let file = std::fs::File::open(&path).unwrap();
+        let mut reader = crate::StoreReader::open(&file).unwrap();
+        reader.refresh(&file).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(reader.catalog().series().len(), 400);
+        // Of 300 cells one fits a page of 512.
+        let cells: Vec<u32> = reader
+            .catalog()
+            .series()
+            .iter()
+            .map(|series| series.cell)
+            .collect();
+        assert!(cells.iter().all(|cell| cell % 512 == 0), "{cells:?}");
+        let sum: f64 = reader
+            .additive()
+            .flat_map(|block| block.words)
+            .map(|word| f64::from_bits(u64::from_le(*word)))
+            .sum();
+        assert_eq!(sum, 400.0 * (300.0 * 299.0 / 2.0 + 150.0));
+    }
+}

@@ -59,6 +59,24 @@ def removal(number):
     return record(6, struct.pack("<I", number))
 
 
+def folded_stores(entries):
+    body = struct.pack("<II", len(entries), 0)
+    for incarnation, when, started, pid, size in entries:
+        body += incarnation + struct.pack("<QQII", when, started, pid, size)
+    return record(8, body)
+
+
+def folded_files(entries):
+    body = struct.pack("<II", len(entries), 0)
+    for device, inode, born, when, size, name in entries:
+        body += struct.pack("<QQQQQ", device, inode, born, when, size) + text(name)
+    return record(9, body)
+
+
+def level(number, died, pid=""):
+    return record(10, struct.pack("<IIQ", number, 0, died) + text(pid))
+
+
 def header(version=1, started=1_700_000_000_123_456_789, pid=4711, role=0, lock=1, crc=None):
     def raw(checksum):
         return (
@@ -184,6 +202,43 @@ def killed_before_used():
     made.write("what_is_not_published_is_not_there")
 
 
+def ledger():
+    made = store(6 * PAGE, role=1, lock=0)
+    died = 1_700_000_900_000_000_000
+    made.catalog([
+        (block(1, 2 * PAGE, PAGE), "additive cells, lane 0"),
+        (block(1, 3 * PAGE, PAGE, lane=1), "additive cells, lane 1"),
+        (block(2, 4 * PAGE, PAGE), "registers"),
+        (block(3, 5 * PAGE, PAGE), "stamped registers"),
+        (family(1, "requests", "Requests answered.", label_names=["method"]), "family 0, a counter"),
+        (series(0, 0, CREATED, ["GET"]), "series 0"),
+        (family(1, "jobs", mode=11), "family 1, a bare counter"),
+        (series(1, 1, 0), "series 1"),
+        (family(3, "seconds", "Time.", "seconds", bounds=[0.5]), "family 2, a histogram"),
+        (series(2, 2, CREATED), "series 2"),
+        (family(2, "level", mode=1), "family 3, a gauge of each worker"),
+        (series(3, 0, 0), "series 3"),
+        (level(3, died, "4711"), "of this worker"),
+        (family(2, "best", mode=7), "family 4, a stamped gauge"),
+        (series(4, 0, 0), "series 4"),
+        (level(4, died), "of several"),
+        (family(5, "build", label_names=["version"]), "family 5, an info"),
+        (series(5, 0, 0, ["1.2"]), "series 5"),
+        (level(5, died), "of several"),
+        (folded_stores([(bytes(range(16, 32)), died, CREATED, 4711, 16384)]), "a store"),
+        (folded_files([(0x1A, 7, CREATED, died, 65536, "counter_4711.db")]), "a file of Python's"),
+    ])
+    made.put(2 * PAGE, f64(1e16, 3, 0.25, 2, 1), "totals, then sum and buckets, rounded")
+    made.put(3 * PAGE, f64(1), "what the rounding of the first left out")
+    made.put(4 * PAGE, f64(5), "register of series 3")
+    made.put(5 * PAGE, struct.pack("<QQQ", 1, 0, 0) + f64(2.5, 1_700_000_003), "series 4, version 1")
+    made.write("ledger_of_totals_levels_and_lists")
+    # A ledger that was being written when its machine lost power, under its name all the same.
+    made = store(2 * PAGE, role=1, lock=0)
+    made.catalog([(block(1, 2 * PAGE, PAGE), "a block behind the end of the file")])
+    made.write("bad_ledger_truncated")
+
+
 def bad():
     made = store(version=2)
     made.catalog([])
@@ -214,4 +269,5 @@ if __name__ == "__main__":
     every_type()
     segments_lanes_and_strangers()
     killed_before_used()
+    ledger()
     bad()
