@@ -14,7 +14,7 @@ use headcount_collect::parser;
 use headcount_collect::report::{FileState, Liveness};
 use headcount_format::StoreReader;
 use headcount_format::identity::{BootId, Incarnation};
-use headcount_format::layout::{HEADER_BYTES, Header, LockKind, Role, file_name};
+use headcount_format::layout::{HEADER_BYTES, Header, LEDGER_NAME, LockKind, Role, file_name};
 
 /// A file of a pool: its name, and what it holds.
 pub(crate) type Planted<'a> = (&'a str, &'a [u8]);
@@ -125,6 +125,22 @@ impl Bench {
         let name = file_name(reader.header().incarnation);
         self.run(&[vec![(&name, bytes)], vec![(&name, bytes)]]);
     }
+
+    /// The bytes as a ledger: what it holds is the sidecar's own word, so that it may say anything
+    /// of the sibling too, and what is written out is sound all the same.
+    fn read_ledger(&self, bytes: &[u8]) {
+        self.write(LEDGER_NAME, bytes);
+        let mut collector = self.collector();
+        (self.around)(&mut || {
+            for _ in 0..2 {
+                let (collection, [text, ..]) = pass(&mut collector);
+                let text = String::from_utf8(text).expect("an exposition is UTF-8");
+                assert!(collection.directories[0].error.is_none());
+                assert!(text.is_empty() || text.ends_with('\n'));
+            }
+        });
+        self.take(LEDGER_NAME);
+    }
 }
 
 impl Drop for Bench {
@@ -137,6 +153,8 @@ impl Drop for Bench {
 pub(crate) fn store(bench: &Bench, bytes: &[u8]) {
     bench.read_store(bytes);
     bench.read_store(&with_header(bytes, Incarnation([7; 16])));
+    bench.read_ledger(bytes);
+    bench.read_ledger(&headed(bytes, Incarnation([7; 16]), Role::Ledger));
 }
 
 /// The bytes as files of prometheus_client, of every release: their content tells which.
@@ -189,12 +207,16 @@ pub(crate) fn shares<'a>(files: &[Planted<'a>], quarters: usize) -> Vec<Planted<
 
 /// The bytes with a header of a store, in the place of what they begin with.
 pub(crate) fn with_header(bytes: &[u8], incarnation: Incarnation) -> Vec<u8> {
+    headed(bytes, incarnation, Role::Worker)
+}
+
+fn headed(bytes: &[u8], incarnation: Incarnation, role: Role) -> Vec<u8> {
     let header = Header {
         incarnation,
         boot: BootId::default(),
         started: 1,
         pid: 1,
-        role: Role::Worker,
+        role,
         lock: LockKind::Missing,
     };
     let mut whole = header.encode().to_vec();
