@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use headcount_collect::budget::Budgets;
 use headcount_collect::collector::TIME_TO_LIVE;
+use headcount_collect::rules::WorkerLabel;
 
 use crate::cli::{FoldFlags, SettingsOptions};
 use crate::fold::FoldOptions;
@@ -23,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) budgets: Budgets,
     /// `[merge.dead.ttl]`
     pub(crate) time_to_live: Duration,
+    /// `[rules.worker-label]`: where no rule says otherwise.
+    pub(crate) worker_label: WorkerLabel,
 }
 
 impl Settings {
@@ -60,6 +63,7 @@ impl Settings {
             rules,
             budgets,
             time_to_live,
+            worker_label: options.worker.label.into(),
         })
     }
 }
@@ -70,6 +74,7 @@ impl Default for Settings {
             rules: None,
             budgets: Budgets::default(),
             time_to_live: TIME_TO_LIVE,
+            worker_label: WorkerLabel::default(),
         }
     }
 }

@@ -106,6 +106,18 @@ pub(super) fn rename(
     })
 }
 
+/// Writes a file of which nothing is lost with the machine, whole and over the one before.
+pub(super) fn replace(
+    directory: &FoldDirectory,
+    name: &OsStr,
+    bytes: &[u8],
+) -> Result<(), FoldFailure> {
+    let unfinished = [b".", name.as_bytes(), b".new"].concat();
+    let unfinished = OsStr::from_bytes(&unfinished);
+    write(directory, unfinished, bytes)?;
+    rename(directory, unfinished, name)
+}
+
 /// Makes a file that was not there, and writes it.
 pub(super) fn write(
     directory: &FoldDirectory,

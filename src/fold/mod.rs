@@ -20,7 +20,9 @@ use headcount_collect::collector::{DeadFile, WorkerFile};
 use headcount_collect::fold::{self, Fold, FoldDirectory};
 use headcount_collect::report::{Dialect, Liveness};
 use headcount_format::identity::BootId;
-use headcount_format::layout::{EARLIER_LEDGER_NAME, LEDGER_NAME, UNFINISHED_LEDGER_NAME};
+use headcount_format::layout::{
+    EARLIER_LEDGER_NAME, LEDGER_NAME, SLOTS_NAME, UNFINISHED_LEDGER_NAME,
+};
 
 pub(crate) use error::FoldFailure;
 use step::{Step, reached};
@@ -49,6 +51,8 @@ pub(crate) struct Folder {
     aside: HashMap<OsString, Instant>,
     /// When the next round may begin.
     due: Instant,
+    /// Who has which place, as long as it has not been written down.
+    places: Option<String>,
 }
 
 /// What a round has done.
@@ -73,6 +77,7 @@ impl Folder {
             is_clean: false,
             aside: HashMap::new(),
             due: Instant::now(),
+            places: None,
         }
     }
 
@@ -190,6 +195,17 @@ impl Folder {
         Ok(())
     }
 
+    /// `[life.place.file]`: writes down who has which place, if it is this process that folds here.
+    /// Where it cannot be written, places are kept in memory alone, as everything is.
+    pub(crate) fn keep_places(&mut self, changed: Option<String>) {
+        self.places = changed.or(self.places.take());
+        if let Some(directory) = &self.held
+            && let Some(text) = self.places.take()
+        {
+            let _kept = files::replace(directory, SLOTS_NAME.as_ref(), text.as_bytes());
+        }
+    }
+
     /// Whether a round may begin by now.
     pub(crate) fn due(&self) -> Instant {
         self.due
@@ -253,7 +269,7 @@ fn take_in(
         }
     }
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    Ok(match fold.add(name, &file) {
+    Ok(match fold.add(name, &file, dead.place) {
         Ok(()) => Taken::In(bytes),
         // It rests in memory, and `check` tells what is wrong with it.
         Err(_) => Taken::Not,

@@ -106,6 +106,13 @@ impl Folding {
         next.map(|next| next.saturating_duration_since(Instant::now()))
     }
 
+    /// `[life.place.file]`: writes down who has which place, where that has changed.
+    pub(super) fn keep_places(&self, places: Vec<Option<String>>) {
+        for (folder, places) in lock(&self.folders).iter_mut().zip(places) {
+            folder.keep_places(places);
+        }
+    }
+
     fn tell(&self, number: usize, folder: &Folder, outcome: &Result<Round, FoldFailure>) {
         let directory = folder.path().display();
         if let Ok(Round { files, bytes, .. }) = outcome

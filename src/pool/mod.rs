@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use headcount_collect::budget::Budgets;
 use headcount_collect::collector::{Collection, Collector};
 use headcount_collect::model::Family;
+use headcount_collect::rules::{Rules, WorkerLabel};
 use headcount_format::identity::BootId;
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, spawn_blocking};
@@ -137,9 +138,14 @@ impl Pool {
             let mut proofs = Proofs::default();
             passes.collector.attend(|file| proofs.verdict(file));
             let dead = passes.collector.dead();
+            let directories = 0..passes.directories;
+            let places = directories.map(|directory| passes.collector.places(directory));
+            let places = places.collect();
             // A scrape need not wait for a disk.
             drop(passes);
-            folding.rounds(&dead)
+            let next = folding.rounds(&dead);
+            folding.keep_places(places);
+            next
         })
         .await
     }
@@ -163,7 +169,9 @@ impl Pool {
         let mut passes = Arc::clone(&self.passes).lock_owned().await;
         spawn_blocking(move || match file {
             Ok(file) => {
-                passes.ruling = Some(Ruling::apply(&file, &directories, &mut passes.collector));
+                let passes = &mut *passes;
+                let (label, collector) = (passes.worker_label, &mut passes.collector);
+                passes.ruling = Some(Ruling::apply(&file, &directories, label, collector));
                 Reload::Done(file)
             }
             Err(error) => {
@@ -233,6 +241,9 @@ struct Passes {
     journal: Journal,
     ruling: Option<Ruling>,
     budgets: Budgets,
+    worker_label: WorkerLabel,
+    /// How many directories there are.
+    directories: usize,
     /// `[life.shared]`: those that were found at the last look at all processes.
     shared: Vec<PathBuf>,
     /// Whether the next pass looks at all processes.
@@ -249,13 +260,18 @@ impl Passes {
         for directory in directories {
             collector.add_directory(directory);
         }
+        let worker_label = settings.worker_label;
+        collector.set_rules(ruling::complete(Rules::default(), worker_label));
         let rules = settings.rules.as_ref();
-        let ruling = rules.map(|file| Ruling::apply(file, directories, &mut collector));
+        let ruling =
+            rules.map(|file| Ruling::apply(file, directories, worker_label, &mut collector));
         Passes {
             collector,
             journal: Journal::default(),
             ruling,
             budgets: settings.budgets,
+            worker_label,
+            directories: directories.len(),
             shared: Vec::new(),
             looks_for_shared: true,
         }

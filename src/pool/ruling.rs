@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use headcount_collect::collector::Collector;
+use headcount_collect::rules::{Pattern, Rule, Rules, WorkerLabel};
 
 use crate::rules::RulesFile;
 
@@ -24,9 +25,10 @@ impl Ruling {
     pub(super) fn apply(
         file: &RulesFile,
         directories: &[PathBuf],
+        worker_label: WorkerLabel,
         collector: &mut Collector,
     ) -> Ruling {
-        collector.set_rules(file.rules().clone());
+        collector.set_rules(complete(file.rules().clone(), worker_label));
         for (index, directory) in directories.iter().enumerate() {
             // One that is named no more has none from now on.
             collector.set_directory_labels(index, file.labels(directory));
@@ -36,4 +38,16 @@ impl Ruling {
             since: SystemTime::now(),
         }
     }
+}
+
+/// `[rules.worker-label]`: the rules, and behind all of them what the flag says of every family.
+pub(super) fn complete(mut rules: Rules, worker_label: WorkerLabel) -> Rules {
+    if worker_label != WorkerLabel::default() {
+        rules.rules.push(Rule {
+            pattern: Pattern::new("*"),
+            worker_label: Some(worker_label),
+            ..Rule::default()
+        });
+    }
+    rules
 }

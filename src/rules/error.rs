@@ -195,7 +195,7 @@ impl fmt::Display for Fault {
             ),
             Fault::EmptyRule => formatter.write_str(
                 "the rule wants nothing of the families that it matches; add mode, type, help, \
-                 buckets, drop, rename_labels or drop_labels, or take the rule out",
+                 buckets, drop, rename_labels, drop_labels or worker_label, or take the rule out",
             ),
             Fault::KeyTwice => {
                 formatter.write_str("the key stands twice in one place; keep one of the two")

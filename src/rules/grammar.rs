@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use headcount_collect::model::{Labels, MetricType, Mode};
-use headcount_collect::rules::{Pattern, Rule, Rules};
+use headcount_collect::rules::{Pattern, Rule, Rules, WorkerLabel};
 use serde_saphyr::Spanned;
 
 use crate::rules::error::{Complaint, Fault, Place};
@@ -105,6 +105,7 @@ fn rule(at: &At<'_>) -> Result<Rule, Complaint> {
             "mode" => rule.mode = Some(mode(&value)?),
             "rename_labels" => rule.renamed_labels = renamed_labels(&value)?,
             "type" => rule.metric_type = Some(metric_type(&value)?),
+            "worker_label" => rule.worker_label = Some(worker_label(&value)?),
             _ => return Err(key.unknown(&RULE_KEYS)),
         }
     }
@@ -129,6 +130,15 @@ fn mode(at: &At<'_>) -> Result<Mode, Complaint> {
     modes.find(|mode| mode.name() == word).ok_or_else(|| {
         let known = Mode::ALL.map(Mode::name).to_vec();
         at.unknown_word(word, "multiprocess mode", known)
+    })
+}
+
+fn worker_label(at: &At<'_>) -> Result<WorkerLabel, Complaint> {
+    let word = at.text()?;
+    let mut labels = WorkerLabel::ALL.into_iter();
+    labels.find(|label| label.name() == word).ok_or_else(|| {
+        let known = WorkerLabel::ALL.map(WorkerLabel::name).to_vec();
+        at.unknown_word(word, "label of workers", known)
     })
 }
 
@@ -334,7 +344,7 @@ impl<'a> At<'a> {
     }
 }
 
-const RULE_KEYS: [&str; 8] = [
+const RULE_KEYS: [&str; 9] = [
     "match",
     "mode",
     "type",
@@ -343,6 +353,7 @@ const RULE_KEYS: [&str; 8] = [
     "drop",
     "rename_labels",
     "drop_labels",
+    "worker_label",
 ];
 
 /// The types that a file without types can hold.

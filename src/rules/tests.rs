@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use headcount_collect::model::{MetricType, Mode};
+use headcount_collect::rules::WorkerLabel;
 use headcount_collect::rules::{Pattern, Rule};
 use rustix::process::geteuid;
 
@@ -38,6 +39,7 @@ rules:
     buckets: [-1, 0.5, 1, 1e3]
     rename_labels: {old: new, pid: worker}
     drop_labels: [user_id]
+    worker_label: slot
   - match: \"*_debug\"
     drop: true
 ";
@@ -54,6 +56,7 @@ rules:
             ("pid".into(), "worker".into()),
         ],
         dropped_labels: vec!["user_id".into()],
+        worker_label: Some(WorkerLabel::Slot),
     };
     let debug = Rule {
         pattern: Pattern::new("*_debug"),
@@ -277,9 +280,13 @@ const MISTAKES: &[(&str, &str)] = &[
          livemax, livemin, livemostrecent, livesum, max, min, mostrecent, sum",
     ),
     (
+        "rules:\n  - match: a\n    worker_label: place\n",
+        ":3:19: rules[0].worker_label: \"place\" is no label of workers; write one of pid, slot",
+    ),
+    (
         "rules:\n  - match: a\n    modus: max\n",
         ":3:5: rules[0].modus: there is no such key; here may stand match, mode, type, help, \
-         buckets, drop, rename_labels, drop_labels",
+         buckets, drop, rename_labels, drop_labels, worker_label",
     ),
     (
         "rules:\n  - match: a\n    mode: max\n    mode: min\n",
@@ -321,12 +328,12 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "rules:\n  - match: a\n",
         ":2:5: rules[0]: the rule wants nothing of the families that it matches; add mode, type, \
-         help, buckets, drop, rename_labels or drop_labels, or take the rule out",
+         help, buckets, drop, rename_labels, drop_labels or worker_label, or take the rule out",
     ),
     (
         "rules: [{match: a, rename_labels: {}, drop_labels: []}]",
         ":1:9: rules[0]: the rule wants nothing of the families that it matches; add mode, type, \
-         help, buckets, drop, rename_labels or drop_labels, or take the rule out",
+         help, buckets, drop, rename_labels, drop_labels or worker_label, or take the rule out",
     ),
     (
         "rules: [{match: a, type: info}]",
@@ -483,7 +490,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "rules: [{match: a, <<: {drop: true}}]",
         ":1:20: rules[0].<<: there is no such key; here may stand match, mode, type, help, \
-         buckets, drop, rename_labels, drop_labels",
+         buckets, drop, rename_labels, drop_labels, worker_label",
     ),
     (
         "rules: []\n---\nrules: []\n",

@@ -6,7 +6,7 @@
 use std::collections::BinaryHeap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -131,6 +131,14 @@ impl Directory {
         Some(FileIdentity::of(&found))
     }
 
+    /// The text of a small file; `None` where there is none, or none that can be read.
+    pub(crate) fn read_small(&self, name: &OsStr) -> Option<String> {
+        let file = self.open(&name.to_owned()).ok()??;
+        let mut text = String::new();
+        file.take(SMALL).read_to_string(&mut text).ok()?;
+        Some(text)
+    }
+
     /// `[merge.file.open]`: opens a file of the directory, and nothing but a regular file with one
     /// name, without waiting and without following a link.
     ///
@@ -144,6 +152,9 @@ impl Directory {
         }
     }
 }
+
+/// Bytes that are read of a small file at most.
+const SMALL: u64 = 4 << 20;
 
 /// `[merge.file.open]`, for a file that a person has named, by whatever path.
 ///

@@ -13,7 +13,9 @@ use headcount_format::MetricType;
 use crate::budget::{Budget, Budgets};
 use crate::exposition::escape;
 use crate::model::Labels;
-use crate::rules::{Rules, Wanted};
+use crate::places::Places;
+use crate::report::Worker;
+use crate::rules::{Rules, Wanted, WorkerLabel};
 use crate::table::{Declaration, NO_SLOT, Part, SeriesId, SlotId, Table};
 
 /// A series as the workers of one directory declare it.
@@ -30,6 +32,7 @@ pub(crate) struct Intake {
     /// How often the rules have been set.
     generation: u64,
     budgets: Budgets,
+    pub(crate) places: Places,
     /// `[rules.labels]`, by directory.
     constant: Vec<Arc<Labels>>,
     origins: Vec<Origin>,
@@ -44,6 +47,18 @@ struct Origin {
     labels: Arc<Labels>,
     /// `None` where a rule drops it.
     series: Option<SeriesId>,
+}
+
+/// Whose a gauge is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Owner<'a> {
+    /// A file's that no worker writes, by its name.
+    File(&'a Arc<str>),
+    /// A worker's whose file has been folded: its pid, and its place if it had one. The pid is empty
+    /// for several workers together.
+    Folded(&'a Arc<str>, Option<u32>),
+    /// A worker's that has a file in this directory.
+    Worker(DirectoryId, &'a Worker),
 }
 
 /// Whether who asks for the slots of a gauge has had such before.
@@ -161,8 +176,8 @@ impl Intake {
         }
     }
 
-    /// The slots of a gauge or a state set for the worker with this pid; a state set has one for
-    /// each of `states`, a gauge one.
+    /// The slots of a gauge or a state set of `owner`; a state set has one for each of `states`, a
+    /// gauge one.
     ///
     /// # Errors
     ///
@@ -170,26 +185,52 @@ impl Intake {
     pub(crate) fn gauge(
         &mut self,
         origin: OriginId,
-        pid: &Arc<str>,
+        owner: Owner<'_>,
         states: &[Box<str>],
         asking: Asking,
     ) -> Result<Vec<SlotId>, LeftOut> {
+        let label = self.wanted(origin).worker_label();
+        let own = self.own(label, owner);
         let Some(series) = self.series(origin) else {
             return Err(LeftOut::Dropped);
         };
         let family = self.origins[origin as usize].family;
-        if asking == Asking::Anew && self.table.is_new_row(series, pid) {
+        if asking == Asking::Anew && self.table.is_new_row(series, &own) {
             let room = self.table.has_room(family, &self.budgets);
             room.map_err(LeftOut::Budget)?;
         }
-        Ok(self.table.gauge(series, pid, states))
+        Ok(self.table.gauge(series, label, &own, states))
     }
 
-    /// Gives back one use of the slots that [`Intake::gauge`] has handed out for `pid`.
-    pub(crate) fn release(&mut self, origin: OriginId, pid: &Arc<str>) {
+    /// Gives back one use of the slots that [`Intake::gauge`] has handed out for `owner`.
+    pub(crate) fn release(&mut self, origin: OriginId, owner: Owner<'_>) {
+        let own = self.own(self.wanted(origin).worker_label(), owner);
         if let Some(series) = self.series(origin) {
-            self.table.release(series, pid);
+            self.table.release(series, &own);
         }
+    }
+
+    /// What tells `owner` apart under this label; empty for who cannot be told apart.
+    fn own(&mut self, label: WorkerLabel, owner: Owner<'_>) -> Arc<str> {
+        match (owner, label) {
+            (Owner::File(name), _) => Arc::clone(name),
+            (Owner::Folded(pid, _), WorkerLabel::Pid) => Arc::clone(pid),
+            (Owner::Folded(_, place), WorkerLabel::Slot) => {
+                place.map_or_else(Arc::default, |place| place.to_string().into())
+            }
+            (Owner::Worker(_, worker), WorkerLabel::Pid) => Arc::clone(&worker.pid),
+            (Owner::Worker(directory, worker), WorkerLabel::Slot) => {
+                let place = self.places.of(directory, &worker.id);
+                place.to_string().into()
+            }
+        }
+    }
+
+    /// `[ledger.level]`: whether a gauge of `owner` has nowhere to go, since each worker has its own
+    /// and `owner` cannot be told apart.
+    pub(crate) fn is_nobodys(&mut self, origin: OriginId, owner: Owner<'_>) -> bool {
+        let own = self.own(self.wanted(origin).worker_label(), owner);
+        own.is_empty() && self.is_per_worker(origin)
     }
 
     /// Takes in when one contributor's share of the series was created, in nanoseconds since 1970;
@@ -216,7 +257,7 @@ impl Intake {
     }
 
     /// Whether each worker has its own series of a gauge.
-    pub(crate) fn is_per_worker(&self, origin: OriginId) -> bool {
+    fn is_per_worker(&self, origin: OriginId) -> bool {
         let family = self.origins[origin as usize].family;
         self.table.families()[family as usize]
             .mode()

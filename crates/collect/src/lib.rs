@@ -21,6 +21,7 @@ mod intake;
 mod merge;
 pub mod model;
 pub mod parser;
+mod places;
 pub mod report;
 pub mod rules;
 mod table;

@@ -205,9 +205,11 @@ fn cumulate(table: &Table, slots: impl Iterator<Item = (f64, SlotId)>) -> Option
 /// `[merge.worker.twice]`: reports a series that two workers claim for themselves.
 fn report_contest(table: &Table, row: &Row, conflicts: &mut BTreeSet<Conflict>) {
     let is_contested = row.slots.iter().any(|&slot| table.is_contested(slot));
-    if let Some(pid) = row.labels.get("pid").filter(|_| is_contested) {
-        let family = table.entry(row.series).family();
-        let family = Arc::clone(&table.families()[family as usize].name);
+    let family = table.entry(row.series).family();
+    let family = &table.families()[family as usize];
+    let label = family.wanted.worker_label().label();
+    if let Some(pid) = row.labels.get(label).filter(|_| is_contested) {
+        let family = Arc::clone(&family.name);
         let pid = pid.into();
         conflicts.insert(Conflict::Worker { family, pid });
     }

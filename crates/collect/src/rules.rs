@@ -36,6 +36,40 @@ pub struct Rule {
     pub renamed_labels: Vec<(Box<str>, Box<str>)>,
     /// `[rules.drop-label]`: labels to drop.
     pub dropped_labels: Vec<Box<str>>,
+    /// `[rules.worker-label]`: what tells workers apart, where each has a series of its own.
+    pub worker_label: Option<WorkerLabel>,
+}
+
+/// What tells workers apart, where each has a series of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum WorkerLabel {
+    /// The label `pid`: the worker's pid, or the identifier in the name of its file.
+    #[default]
+    Pid,
+    /// The label `worker`: its place in the pool, which the next worker takes over
+    /// (`[life.place]`).
+    Slot,
+}
+
+impl WorkerLabel {
+    /// All of them, in the order of their names.
+    pub const ALL: [WorkerLabel; 2] = [WorkerLabel::Pid, WorkerLabel::Slot];
+
+    /// The word for it in rules and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            WorkerLabel::Pid => "pid",
+            WorkerLabel::Slot => "slot",
+        }
+    }
+
+    /// The name of the label.
+    pub fn label(self) -> &'static str {
+        match self {
+            WorkerLabel::Pid => "pid",
+            WorkerLabel::Slot => "worker",
+        }
+    }
 }
 
 /// `[rules.match]`: a name, in which `*` stands for any run of characters and `?` for any one.
@@ -48,6 +82,7 @@ pub(crate) struct Wanted {
     pub(crate) mode: Option<Mode>,
     pub(crate) help: Option<Arc<str>>,
     pub(crate) buckets: Option<Arc<[f64]>>,
+    worker_label: Option<WorkerLabel>,
     drop: Option<bool>,
     /// For each label that a rule names: its new name, or `None` where it is dropped.
     labels: Vec<(Box<str>, Option<Box<str>>)>,
@@ -66,6 +101,7 @@ impl Rules {
             wanted.help = wanted.help.or_else(|| rule.help.clone());
             wanted.buckets = wanted.buckets.or_else(|| rule.buckets.clone());
             wanted.drop = wanted.drop.or(rule.drop);
+            wanted.worker_label = wanted.worker_label.or(rule.worker_label);
             let dropped = rule.dropped_labels.iter().map(|name| (name, None));
             let renamed = rule
                 .renamed_labels
@@ -95,6 +131,11 @@ impl Rules {
 impl Wanted {
     pub(crate) fn is_dropped(&self) -> bool {
         self.drop == Some(true)
+    }
+
+    /// `[rules.worker-label]`: what tells workers apart.
+    pub(crate) fn worker_label(&self) -> WorkerLabel {
+        self.worker_label.unwrap_or_default()
     }
 
     /// Whether labels stay as they are.

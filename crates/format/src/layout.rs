@@ -65,6 +65,9 @@ pub const LEDGER_NAME: &str = "headcount.ledger";
 /// `[ledger.whole]`: the name of a ledger that is not finished.
 pub const UNFINISHED_LEDGER_NAME: &str = ".headcount.ledger.new";
 
+/// `[life.place.file]`: the name of the list of workers' places.
+pub const SLOTS_NAME: &str = "headcount.slots";
+
 /// `[ledger.boot]`: the name that the ledger of an earlier boot gets.
 pub const EARLIER_LEDGER_NAME: &str = "headcount.ledger.earlier-boot";
 

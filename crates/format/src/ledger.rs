@@ -364,6 +364,7 @@ mod tests {
         let of = |number, pid: &str| Level {
             series: number,
             died,
+            place: None,
             pid: pid.into(),
         };
         let number = image.add_series(series(level, 0, &[]), LedgerValue::Register(5.0));

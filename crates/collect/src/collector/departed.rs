@@ -105,12 +105,28 @@ impl Departed {
         Some(gone)
     }
 
+    /// `[merge.file.returned]`: has a file that may have come back tell again what it has left, once
+    /// it can; `is_told` where another file tells it. Whether a file that rests has been withheld.
+    pub(super) fn welcome(
+        &mut self,
+        tracked: &mut Tracked,
+        is_told: bool,
+        intake: &mut Intake,
+    ) -> bool {
+        if !tracked.is_new {
+            return false;
+        }
+        tracked.is_withheld = is_told || self.give_back(tracked, intake);
+        tracked.is_new = tracked.is_withheld || !tracked.is_whole;
+        tracked.is_withheld && std::mem::take(&mut tracked.rests)
+    }
+
     /// `[merge.file.returned]`: gives back what a file has left that tells it itself again; whether
     /// it still stands for the file, of which not enough can be read yet.
     ///
     /// What the file tells less of than it has left has begun again in between
     /// (`[merge.counter.fall]`), and stays.
-    pub(super) fn give_back(&mut self, file: &Tracked, intake: &mut Intake) -> bool {
+    fn give_back(&mut self, file: &Tracked, intake: &mut Intake) -> bool {
         let Some(source) = &file.source else {
             return false;
         };

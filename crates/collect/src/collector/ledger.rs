@@ -161,12 +161,8 @@ impl Ledger {
 
     /// Whether it lists a file.
     pub(super) fn lists(&self, tracked: &Tracked) -> bool {
-        let incarnation = tracked
-            .source
-            .as_ref()
-            .and_then(|source| source.incarnation());
         self.folded()
-            .is_some_and(|folded| folded.lists(tracked.identity, incarnation))
+            .is_some_and(|folded| folded.lists(tracked.identity, tracked.incarnation()))
     }
 
     /// Tells its totals, and the levels of those who died in this time.

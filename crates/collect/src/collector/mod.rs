@@ -113,6 +113,8 @@ pub struct DeadFile {
     pub dialect: Dialect,
     /// How a store's worker held it; [`LockKind::Missing`] for other dialects.
     pub lock: LockKind,
+    /// The place that its worker had in the pool, if it had one (`[life.place]`).
+    pub place: Option<u32>,
 }
 
 /// A file whose worker may be asked for.
@@ -258,8 +260,19 @@ impl Collector {
     pub fn dead(&self) -> Vec<DeadFile> {
         let pools = self.directories.iter().enumerate();
         pools
-            .flat_map(|(directory, pool)| pool.dead(directory))
+            .flat_map(|(directory, pool)| pool.dead(directory, &self.shared.intake.places))
             .collect()
+    }
+
+    /// `[life.place.file]`: the list of who has which place in a directory, if that has changed since
+    /// this was asked last; `None` where nobody has one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no directory of this number.
+    pub fn places(&mut self, directory: usize) -> Option<String> {
+        let number = self.directories[directory].number();
+        self.shared.intake.places.written(number)
     }
 
     /// Reads every value and merges them, as far as `liveness` has the workers live.
@@ -306,6 +319,12 @@ impl Collector {
         mut liveness: impl FnMut(&WorkerFile<'_>) -> Verdict,
     ) {
         for index in 0..self.directories.len() {
+            // [life.place]: who has died makes room before anybody is met.
+            if self.shared.intake.places.is_used() {
+                let pool = &mut self.directories[index];
+                pool.ask(asks_all, &mut liveness);
+                pool.free_places(&mut self.shared.intake);
+            }
             for _ in 0..LOOKS {
                 let mut look = Look {
                     boot: self.boot,
@@ -343,6 +362,8 @@ impl Collector {
         // [merge.directory.replaced]: another pool, so nothing of the one before stays.
         if is_replaced && others {
             self.shared.intake.table.forget_creation();
+            let number = self.directories[index].number();
+            self.shared.intake.places.forget(number);
         } else if is_replaced {
             let budgets = *self.shared.intake.budgets();
             self.shared = Shared::default();

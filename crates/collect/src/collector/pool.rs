@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use headcount_format::identity::BootId;
+use headcount_format::layout::SLOTS_NAME;
 
 use super::departed::{Departed, Gone};
 use super::ledger::Ledger;
@@ -20,6 +21,7 @@ use crate::dialect::Shared;
 use crate::directory::{Directory, Entry, FileIdentity, Listing};
 use crate::intake::{DirectoryId, Intake};
 use crate::model::Labels;
+use crate::places::Places;
 use crate::report::{FileState, Liveness, Verdict};
 use crate::table::{Contributor, Table};
 
@@ -38,6 +40,8 @@ pub(super) struct Pool {
     asleep: VecDeque<(OsString, Tracked)>,
     departed: Departed,
     ledger: Ledger,
+    /// Whether the list of places has been looked for.
+    has_places: bool,
     /// Whether what does not change from pass to pass has changed.
     is_changed: bool,
     error: Option<String>,
@@ -76,6 +80,7 @@ impl Pool {
             asleep: VecDeque::new(),
             departed: Departed::default(),
             ledger: Ledger::default(),
+            has_places: false,
             is_changed: true,
             error: None,
             replaced: 0,
@@ -170,7 +175,7 @@ impl Pool {
     }
 
     /// The files that rest, all of whose directory has the number `directory`.
-    pub(super) fn dead(&self, directory: usize) -> impl Iterator<Item = DeadFile> {
+    pub(super) fn dead(&self, directory: usize, places: &Places) -> impl Iterator<Item = DeadFile> {
         let rests = self.files.iter().filter(|(_, tracked)| tracked.rests);
         rests.filter_map(move |(name, tracked)| {
             let source = tracked.source.as_ref()?;
@@ -179,6 +184,9 @@ impl Pool {
                 name: name.clone(),
                 dialect: source.dialect()?,
                 lock: source.lock(),
+                place: source
+                    .worker()
+                    .and_then(|worker| places.find(self.number, &worker.id)),
             })
         })
     }
@@ -217,6 +225,7 @@ impl Pool {
                     self.asleep.clear();
                     self.departed = Departed::default();
                     self.ledger = Ledger::default();
+                    self.has_places = false;
                     self.is_changed = true;
                     self.replaced += 1;
                 }
@@ -229,10 +238,45 @@ impl Pool {
         }
     }
 
+    pub(super) fn number(&self) -> DirectoryId {
+        self.number
+    }
+
+    /// Asks for the workers of which something tells to ask.
+    pub(super) fn ask(
+        &mut self,
+        asks_all: bool,
+        liveness: &mut impl FnMut(&WorkerFile<'_>) -> Verdict,
+    ) {
+        for tracked in self.files.values_mut() {
+            tracked.ask(asks_all, liveness);
+        }
+    }
+
+    /// `[life.place]`: frees the places of workers none of whose files is live or may be.
+    pub(super) fn free_places(&self, intake: &mut Intake) {
+        let (mut living, mut known) = (HashSet::new(), HashSet::new());
+        for file in self.files.values().chain(&self.nameless) {
+            if let Some(worker) = file.source.as_ref().and_then(|source| source.worker()) {
+                known.insert(&worker.id);
+                if !file.is_dead() {
+                    living.insert(&worker.id);
+                }
+            }
+        }
+        intake.table.is_stale |= intake.places.update(self.number, &living, &known);
+    }
+
     /// Compares the ledger and the listing with what is known.
     pub(super) fn sync(&mut self, shared: &mut Shared, room: Room, boot: BootId) {
         if self.error.is_some() {
             return;
+        }
+        if !std::mem::replace(&mut self.has_places, true) {
+            let text = self.directory.read_small(SLOTS_NAME.as_ref());
+            let places = &mut shared.intake.places;
+            text.into_iter()
+                .for_each(|text| places.restore(self.number, &text));
         }
         // [ledger.snapshot]: each fold that gets in between costs one look more, and folds are rare.
         for _ in 0..LOOKS {
@@ -319,7 +363,11 @@ impl Pool {
         };
         let names = self.files.keys();
         let gone: Vec<OsString> = names.filter(|name| !is_there(name)).cloned().collect();
-        let mut nameless: HashSet<_> = self.nameless.iter().filter_map(read_identity).collect();
+        let mut nameless: HashSet<_> = self
+            .nameless
+            .iter()
+            .filter_map(Tracked::read_identity)
+            .collect();
         for name in gone {
             if let Some(old) = self.files.remove(&name) {
                 self.lose(name, old, &mut nameless, shared);
@@ -361,7 +409,7 @@ impl Pool {
         shared: &mut Shared,
     ) {
         // [text.rewritten]
-        if goes_on_by_name(&old) && goes_on_by_name(fresh) {
+        if old.goes_on_by_name() && fresh.goes_on_by_name() {
             self.read_out(&mut old, shared);
             std::mem::swap(&mut old.source, &mut fresh.source);
         } else {
@@ -379,8 +427,10 @@ impl Pool {
         shared: &mut Shared,
     ) {
         self.is_changed |= old.rests;
-        if !goes_on_by_name(&old) {
-            let is_known = read_identity(&old).is_some_and(|identity| !nameless.insert(identity));
+        if !old.goes_on_by_name() {
+            let is_known = old
+                .read_identity()
+                .is_some_and(|identity| !nameless.insert(identity));
             if old.source.is_none() {
                 return;
             }
@@ -491,7 +541,7 @@ impl Pool {
         // Many files may be replaced at once, so that none is looked for among all the others.
         let by_identity: HashMap<FileIdentity, &Tracked> = match nameless.is_empty() {
             true => HashMap::new(),
-            false => by_key(files.values(), read_identity),
+            false => by_key(files.values(), Tracked::read_identity),
         };
         nameless.retain_mut(|old| {
             // [merge.file.nameless]
@@ -502,7 +552,7 @@ impl Pool {
                 departed.add(falls, &mut shared.intake);
             }
             // It may have returned and gone again since the last pass.
-            *is_changed |= welcome(old, departed, false, &mut shared.intake);
+            *is_changed |= departed.welcome(old, false, &mut shared.intake);
             // [merge.file.identity]: it goes on under its new name.
             let renamed = old.identity.and_then(|identity| by_identity.get(&identity));
             let is_renamed = renamed.is_some_and(|new| old.is_read_as(new));
@@ -516,29 +566,15 @@ impl Pool {
             }
             false
         });
-        let by_incarnation = by_key(nameless.iter(), incarnation);
+        let by_incarnation = by_key(nameless.iter(), Tracked::incarnation);
         for tracked in files.values_mut().filter(|tracked| tracked.is_new) {
-            let told = incarnation(tracked).and_then(|own| by_incarnation.get(own));
+            let told = tracked
+                .incarnation()
+                .and_then(|own| by_incarnation.get(own));
             let is_told = told.is_some_and(|old| tracked.is_incarnation_of(old));
-            *is_changed |= welcome(tracked, departed, is_told, &mut shared.intake);
+            *is_changed |= departed.welcome(tracked, is_told, &mut shared.intake);
         }
     }
-}
-
-/// Whether a file of the same name goes on from what it had (`[text.rewritten]`).
-fn goes_on_by_name(tracked: &Tracked) -> bool {
-    let source = tracked.source.as_ref();
-    source.is_some_and(|source| source.goes_on_by_name())
-}
-
-/// Which file it is, if it is read.
-fn read_identity(tracked: &Tracked) -> Option<FileIdentity> {
-    tracked.identity.filter(|_| tracked.source.is_some())
-}
-
-/// Which incarnation it is of, if it is a store.
-fn incarnation(tracked: &Tracked) -> Option<&Arc<str>> {
-    tracked.source.as_ref()?.incarnation()
 }
 
 /// Those that have a key, by it.
@@ -548,20 +584,4 @@ fn by_key<'a, K: Eq + Hash>(
 ) -> HashMap<K, &'a Tracked> {
     all.filter_map(|tracked| Some((key(tracked)?, tracked)))
         .collect()
-}
-
-/// `[merge.file.returned]`: has a file that may have come back tell again what it has left, once it
-/// can; `is_told` where another file tells it. Whether a file that rests has been withheld.
-fn welcome(
-    tracked: &mut Tracked,
-    departed: &mut Departed,
-    is_told: bool,
-    intake: &mut Intake,
-) -> bool {
-    if !tracked.is_new {
-        return false;
-    }
-    tracked.is_withheld = is_told || departed.give_back(tracked, intake);
-    tracked.is_new = tracked.is_withheld || !tracked.is_whole;
-    tracked.is_withheld && std::mem::take(&mut tracked.rests)
 }

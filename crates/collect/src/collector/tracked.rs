@@ -16,6 +16,7 @@ use crate::dialect::{self, Left, Opened, Shared, Source};
 use crate::directory::FileIdentity;
 use crate::intake::{DirectoryId, Intake};
 use crate::report::{Damage, DamageReason, FileReport, FileState, Liveness, Verdict};
+use crate::table::Table;
 
 /// One file that is known.
 #[derive(Debug)]
@@ -142,11 +143,46 @@ impl Tracked {
         both_read && self.identity.is_some() && self.identity == other.identity
     }
 
+    /// Whether a file of the same name goes on from what it had (`[text.rewritten]`).
+    pub(super) fn goes_on_by_name(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_some_and(|source| source.goes_on_by_name())
+    }
+
+    /// Which file it is, if it is read.
+    pub(super) fn read_identity(&self) -> Option<FileIdentity> {
+        self.identity.filter(|_| self.source.is_some())
+    }
+
+    /// Which incarnation it is of, if it is a store.
+    pub(super) fn incarnation(&self) -> Option<&Arc<str>> {
+        self.source.as_ref()?.incarnation()
+    }
+
     /// Whether both are of one incarnation.
     pub(super) fn is_incarnation_of(&self, other: &Tracked) -> bool {
-        let incarnation =
-            |tracked: &Tracked| tracked.source.as_ref()?.incarnation().map(Arc::clone);
-        incarnation(self).is_some_and(|own| incarnation(other) == Some(own))
+        let incarnation = self.incarnation();
+        incarnation.is_some() && incarnation == other.incarnation()
+    }
+
+    /// Asks for the worker, if something tells to, before the file is read.
+    pub(super) fn ask(
+        &mut self,
+        asks_all: bool,
+        liveness: &mut impl FnMut(&WorkerFile<'_>) -> Verdict,
+    ) {
+        let (Some(file), Some(source)) = (&self.file, &self.source) else {
+            return;
+        };
+        let is_final = self.is_dead() && source.incarnation().is_some();
+        if (asks_all || self.is_suspect) && !is_final {
+            self.verdict = liveness(&WorkerFile {
+                file,
+                dialect: source.dialect(),
+                lock: source.lock(),
+                path: &self.path,
+            });
+        }
     }
 
     /// Reads the file; yields what counted lower than before. What is there may be open already.
@@ -167,15 +203,8 @@ impl Tracked {
             return Vec::new();
         }
         // Asked before it is read, so that what is read of the dead is the last there is.
-        let is_dead = self.verdict.liveness == Liveness::Dead;
         let is_told = look.asks_all || std::mem::take(&mut self.is_suspect);
-        let is_asked = match (is_dead, source.incarnation()) {
-            // [life.again]: a store's worker is dead for ever.
-            (true, Some(_)) => false,
-            (true, None) => is_told,
-            (false, _) => is_told || source.has_live_levels(&shared.intake.table),
-        };
-        if is_asked {
+        if is_asked(&self.verdict, &**source, is_told, &shared.intake.table) {
             self.verdict = (look.liveness)(&WorkerFile {
                 file,
                 dialect: source.dialect(),
@@ -300,5 +329,15 @@ impl Tracked {
             client: source.map_or("", Source::client),
             left_out: source.map_or_else(Default::default, |source| source.left_out().clone()),
         }
+    }
+}
+
+/// Whether a worker is to be asked for; `is_told` where something tells to.
+fn is_asked(verdict: &Verdict, source: &dyn Source, is_told: bool, table: &Table) -> bool {
+    match (verdict.liveness, source.incarnation()) {
+        // [life.again]: a store's worker is dead for ever.
+        (Liveness::Dead, Some(_)) => false,
+        (Liveness::Dead, None) => is_told,
+        _ => is_told || source.has_live_levels(table),
     }
 }

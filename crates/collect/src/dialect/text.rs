@@ -16,7 +16,7 @@ use headcount_format::MetricType;
 use crate::budget::Budget;
 use crate::dialect::{Left, Outcome, Shared, Source, Tally};
 use crate::dialect::{damage, ladder, lawful, size, unreadable};
-use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId};
+use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId, Owner};
 use crate::model::Labels;
 use crate::parser::{self, Document, ParsedFamily, ParsedSample};
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
@@ -410,7 +410,7 @@ impl Cell {
     fn place(&mut self, stem: &Arc<str>, intake: &mut Intake, asking: Asking) {
         let slot = match is_gauge(self.metric_type) {
             true => intake
-                .gauge(self.origin, stem, &[], asking)
+                .gauge(self.origin, Owner::File(stem), &[], asking)
                 .map(|slots| slots[0]),
             false => {
                 // [merge.created]: a text does not say when.
@@ -427,7 +427,7 @@ impl Cell {
 
     fn release(&self, stem: &Arc<str>, intake: &mut Intake) {
         if is_gauge(self.metric_type) && self.slot != NO_SLOT {
-            intake.release(self.origin, stem);
+            intake.release(self.origin, Owner::File(stem));
         }
     }
 

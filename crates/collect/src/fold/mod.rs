@@ -12,11 +12,12 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use headcount_format::identity::{BootId, Incarnation};
 use headcount_format::layout::incarnation_of;
-use headcount_format::record::{FoldedFile, FoldedStore};
+use headcount_format::record::{FoldedFile, FoldedStore, Level};
 use headcount_format::{LedgerError, LedgerImage, StoreReader};
 
 use crate::budget::Budgets;
@@ -40,7 +41,7 @@ pub use directory::FoldDirectory;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut fold = Fold::begin(None, BootId::current())?;
 /// let name = "000102030405060708090a0b0c0d0e0f.store";
-/// fold.add(name.as_ref(), &File::open(name)?)?;
+/// fold.add(name.as_ref(), &File::open(name)?, None)?;
 /// let now = 1_700_000_000_000_000_000;
 /// let ledger: Vec<u8> = fold.write(now, Duration::from_secs(3600))?;
 /// # Ok(())
@@ -58,6 +59,8 @@ pub struct Fold {
     seen_stores: HashSet<Incarnation>,
     seen_files: HashSet<FileKey>,
     fresh: Vec<Fresh>,
+    /// The place of each worker that had one, by its pid.
+    places: HashMap<Arc<str>, u32>,
 }
 
 /// Device, inode number and time of birth.
@@ -150,6 +153,9 @@ impl Fold {
         let catalog = ledger.as_ref().map(StoreFile::catalog);
         let stores = catalog.map_or(&[][..], |catalog| catalog.folded_stores());
         let files = catalog.map_or(&[][..], |catalog| catalog.folded_files());
+        let levels = catalog.map_or(&[][..], |catalog| catalog.levels());
+        let place = |level: &Level| Some(((*level.pid).into(), level.place?));
+        let places = levels.iter().filter_map(place).collect();
         Ok(Fold {
             boot,
             stores: stores
@@ -166,6 +172,7 @@ impl Fold {
             seen_stores: HashSet::new(),
             seen_files: HashSet::new(),
             fresh: Vec::new(),
+            places,
         })
     }
 
@@ -185,12 +192,13 @@ impl Fold {
         listed.is_some()
     }
 
-    /// Adds what a dead worker's file holds. That its worker is dead must be proved before.
+    /// Adds what a dead worker's file holds. That its worker is dead must be proved before; `place` is
+    /// the one that it had in the pool, if any (`[life.place]`).
     ///
     /// # Errors
     ///
     /// [`NotFolded`]; the file is then as if it had not been looked at.
-    pub fn add(&mut self, name: &OsStr, file: &File) -> Result<(), NotFolded> {
+    pub fn add(&mut self, name: &OsStr, file: &File, place: Option<u32>) -> Result<(), NotFolded> {
         let mut source = match dialect::open(name, file, 0).map_err(NotFolded::Damaged)? {
             Opened::Source(source) => source,
             Opened::PassedOver(_) => return Err(NotFolded::Workerless),
@@ -211,6 +219,8 @@ impl Fold {
             FileState::Damaged(damage) => return Err(NotFolded::Damaged(damage)),
             _ => return Err(NotFolded::Workerless),
         }
+        let pid = source.worker().map(|worker| Arc::clone(&worker.pid));
+        self.places.extend(pid.zip(place));
         self.added.push(source);
         self.fresh.push(fresh);
         Ok(())
@@ -261,7 +271,7 @@ impl Fold {
                 // What is kept one by one keeps its own time.
                 levels.push((if is_now { now } else { died }, own));
             }
-            writer.levels(&self.shared.intake.table, levels);
+            writer.levels(&self.shared.intake.table, levels, &self.places);
         }
         let (stores, files) = self.list(now);
         image.set_folded(stores, files);

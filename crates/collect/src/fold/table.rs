@@ -120,7 +120,12 @@ impl<'a> Writer<'a> {
 
     /// `[ledger.level]`: writes levels, the oldest first, each with the time of death of those whose
     /// it is.
-    pub(super) fn levels(&mut self, table: &Table, mut levels: Vec<(u64, Vec<Found>)>) {
+    pub(super) fn levels(
+        &mut self,
+        table: &Table,
+        mut levels: Vec<(u64, Vec<Found>)>,
+        places: &HashMap<Arc<str>, u32>,
+    ) {
         levels.sort_by_key(|(died, _)| *died);
         // [merge.dead.own]: of one worker in one series the youngest, and of the last workers alone.
         let mut own: HashSet<(SeriesId, Arc<str>)> = HashSet::new();
@@ -154,8 +159,12 @@ impl<'a> Writer<'a> {
                     _ => LedgerValue::Register(value),
                 };
                 let series = self.add(table, series, &[], value);
-                let pid = (*pid).into();
-                self.image.add_level(Level { series, died, pid });
+                self.image.add_level(Level {
+                    series,
+                    died,
+                    place: places.get(&pid).copied(),
+                    pid: (*pid).into(),
+                });
             }
         }
     }

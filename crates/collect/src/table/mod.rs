@@ -16,7 +16,7 @@ use headcount_format::{MetricType, Mode};
 use crate::budget::{Budget, Budgets};
 use crate::exact::ExactSum;
 use crate::model::Labels;
-use crate::rules::Rules;
+use crate::rules::{Rules, WorkerLabel};
 use slot::{LEVEL, Nature, Operation, Slot};
 
 pub(crate) use family::{Declaration, Family};
@@ -199,28 +199,31 @@ impl Table {
         slot
     }
 
-    /// Whether a gauge would have a series more if the worker with this pid had a value in it.
-    pub(crate) fn is_new_row(&self, series: SeriesId, pid: &Arc<str>) -> bool {
+    /// Whether a gauge would have a series more if the worker that `own` tells apart had a value in
+    /// it.
+    pub(crate) fn is_new_row(&self, series: SeriesId, own: &Arc<str>) -> bool {
         let entry = &self.series[series as usize];
         let is_per_worker = self.families[entry.family() as usize]
             .mode()
             .is_per_worker();
         match &entry.parts {
-            Parts::Gauge { per_worker, .. } if is_per_worker => !per_worker.contains_key(pid),
+            Parts::Gauge { per_worker, .. } if is_per_worker => !per_worker.contains_key(own),
             Parts::Gauge { shared, .. } => shared.is_none(),
             _ => false,
         }
     }
 
-    /// The slots of a gauge or a state set for the worker with this pid: its own or shared ones, as
-    /// the family's mode has it. A state set has one for each of `states`, a gauge one.
+    /// The slots of a gauge or a state set for the worker that this label and `own` tell apart: its
+    /// own or shared ones, as the family's mode has it. A state set has one for each of `states`, a
+    /// gauge one.
     pub(crate) fn gauge(
         &mut self,
         series: SeriesId,
-        pid: &Arc<str>,
+        label: WorkerLabel,
+        own: &Arc<str>,
         states: &[Box<str>],
     ) -> Vec<SlotId> {
-        let is_new = self.is_new_row(series, pid);
+        let is_new = self.is_new_row(series, own);
         let family = self.series[series as usize].family();
         let union = self.families[family as usize].all_states();
         let mode = self.families[family as usize].mode();
@@ -228,7 +231,7 @@ impl Table {
         self.admit(family, usize::from(is_new));
         let (operation, is_live) = (Operation::of(mode), mode.is_live());
         let nature = Nature::Level { is_live };
-        let mut slots = self.gauge_slots(series, pid, mode);
+        let mut slots = self.gauge_slots(series, own, mode);
         while slots.len() < wanted {
             slots.push(self.slot(operation, nature));
         }
@@ -236,9 +239,9 @@ impl Table {
         if let Parts::Gauge { shared, per_worker } = &mut series.parts {
             if mode.is_per_worker() {
                 let entry = per_worker
-                    .entry(Arc::clone(pid))
+                    .entry(Arc::clone(own))
                     .or_insert_with(|| PerWorker {
-                        labels: Arc::new(series.labels.with("pid", pid)),
+                        labels: Arc::new(series.labels.with(label.label(), own)),
                         slots: Vec::new(),
                         users: 0,
                     });
@@ -259,13 +262,13 @@ impl Table {
         }
     }
 
-    fn gauge_slots(&self, series: SeriesId, pid: &Arc<str>, mode: Mode) -> Vec<SlotId> {
+    fn gauge_slots(&self, series: SeriesId, own: &Arc<str>, mode: Mode) -> Vec<SlotId> {
         let Parts::Gauge { shared, per_worker } = &self.series[series as usize].parts else {
             return Vec::new();
         };
         if mode.is_per_worker() {
             per_worker
-                .get(pid)
+                .get(own)
                 .map(|entry| entry.slots.clone())
                 .unwrap_or_default()
         } else {
@@ -273,17 +276,17 @@ impl Table {
         }
     }
 
-    /// Gives back one file's use of the slots that [`Table::gauge`] has handed out for `pid`.
-    pub(crate) fn release(&mut self, series: SeriesId, pid: &Arc<str>) {
+    /// Gives back one file's use of the slots that [`Table::gauge`] has handed out for `own`.
+    pub(crate) fn release(&mut self, series: SeriesId, own: &Arc<str>) {
         let Parts::Gauge { per_worker, .. } = &mut self.series[series as usize].parts else {
             return;
         };
-        let Some(entry) = per_worker.get_mut(pid) else {
+        let Some(entry) = per_worker.get_mut(own) else {
             return;
         };
         entry.users = entry.users.saturating_sub(1);
         if entry.users == 0
-            && let Some(entry) = per_worker.remove(pid)
+            && let Some(entry) = per_worker.remove(own)
         {
             self.revision += 1;
             self.base = None;

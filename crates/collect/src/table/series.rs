@@ -31,7 +31,7 @@ enum Created {
 /// The slots of a series.
 #[derive(Debug)]
 pub(crate) enum Parts {
-    /// A gauge or a state set: one shared, or one for each worker by its pid. A state set has as
+    /// A gauge or a state set: one shared, or one for each worker by what tells it apart. A state set has as
     /// many in a row as it has states.
     Gauge {
         shared: Option<Vec<SlotId>>,

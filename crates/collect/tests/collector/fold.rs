@@ -28,7 +28,7 @@ fn image(directory: &Directory, names: &[String], now: u64, time_to_live: Durati
     let mut fold = Fold::begin(ledger.as_ref(), BootId::current()).unwrap();
     for name in names {
         let file = File::open(directory.join(name)).unwrap();
-        fold.add(name.as_ref(), &file).unwrap();
+        fold.add(name.as_ref(), &file, None).unwrap();
     }
     fold.write(now, time_to_live).unwrap()
 }
@@ -540,7 +540,7 @@ fn what_went_long_ago_is_listed_no_more_and_what_is_there_still_is() {
         assert!(fold.lists_file(&File::open(directory.join(&stays)).unwrap()));
         let file = File::open(directory.join(&name)).unwrap();
         assert!(!fold.lists_file(&file));
-        fold.add(name.as_ref(), &file).unwrap();
+        fold.add(name.as_ref(), &file, None).unwrap();
         let bytes = fold.write(now, HOUR).unwrap();
         directory.replace(LEDGER_NAME, &bytes);
         directory.remove(&name);
@@ -572,11 +572,11 @@ fn what_is_damaged_or_of_no_worker_is_not_folded() {
     let mut fold = Fold::begin(None, BootId::current()).unwrap();
     for name in ["counter_7.db", "counter_8.db"] {
         let file = File::open(directory.join(name)).unwrap();
-        let outcome = fold.add(name.as_ref(), &file);
+        let outcome = fold.add(name.as_ref(), &file, None);
         assert!(matches!(outcome, Err(NotFolded::Damaged(_))), "{name}");
     }
     let file = File::open(directory.join("state.prom")).unwrap();
-    let outcome = fold.add("state.prom".as_ref(), &file);
+    let outcome = fold.add("state.prom".as_ref(), &file, None);
     assert!(matches!(outcome, Err(NotFolded::Workerless)));
     assert_eq!(fold.count(), 0);
 }

@@ -21,6 +21,7 @@ mod no_fall;
 mod no_fall_deeds;
 mod no_fall_model;
 mod no_fall_returns;
+mod places;
 mod pool;
 mod python;
 mod renamed;

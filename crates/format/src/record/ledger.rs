@@ -46,6 +46,8 @@ pub struct Level {
     pub series: u32,
     /// When the last of its workers died, in nanoseconds since 1970.
     pub died: u64,
+    /// Its worker's place in the pool, if it had one.
+    pub place: Option<u32>,
     /// What told its worker apart; empty where it is the value of several.
     pub pid: Box<str>,
 }
@@ -53,16 +55,17 @@ pub struct Level {
 impl Level {
     pub(super) fn encode(&self, out: &mut Encoder) {
         out.u32(self.series);
-        out.u32(0);
+        out.u32(self.place.map_or(0, |place| place + 1));
         out.u64(self.died);
         out.text(&self.pid);
     }
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Result<Level, RecordError> {
         let series = from.u32("series number")?;
-        from.u32("zero")?;
+        let place = from.u32("place")?;
         Ok(Level {
             series,
+            place: place.checked_sub(1),
             died: from.u64("time of death")?,
             pid: from.text("pid")?,
         })

@@ -513,8 +513,15 @@ mod tests {
             block,
             pairs().prop_map(Record::Labels),
             lists(),
-            (any::<(u32, u64)>(), text())
-                .prop_map(|((series, died), pid)| { Record::Level(Level { series, died, pid }) }),
+            (any::<(u32, u32, u64)>(), text()).prop_map(|((series, place, died), pid)| {
+                let place = place.checked_sub(1);
+                Record::Level(Level {
+                    series,
+                    died,
+                    place,
+                    pid,
+                })
+            }),
             any::<u32>().prop_map(|series| Record::Removal { series }),
             any::<(u64, u64)>().prop_map(|(offset, length)| Record::Segment { offset, length }),
         ]

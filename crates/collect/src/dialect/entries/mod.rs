@@ -18,7 +18,7 @@ use headcount_format::{MetricType, Mode};
 
 use crate::budget::Budget;
 use crate::dialect::{Left, Outcome, Shared, Source, Tally, damage, foreign, ladder, size};
-use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId};
+use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId, Owner};
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
 use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, Table, is_gauge};
 use walk::HEADER_BYTES;
@@ -170,8 +170,9 @@ impl EntryFile {
             return Ok(NO_SLOT);
         };
         if is_gauge(sample.metric_type) {
-            let pid = &self.known.as_ref().ok_or(LeftOut::Dropped)?.worker.pid;
-            return Ok(intake.gauge(sample.origin, pid, &[], asking)?[0]);
+            let known = self.known.as_ref().ok_or(LeftOut::Dropped)?;
+            let owner = Owner::Worker(self.directory, &known.worker);
+            return Ok(intake.gauge(sample.origin, owner, &[], asking)?[0]);
         }
         if matches!(part, Part::Sum | Part::Whole) {
             intake.created(sample.origin, 0);
@@ -358,7 +359,7 @@ impl Source for EntryFile {
         for kept in self.entries.iter().filter(|kept| kept.slot != NO_SLOT) {
             let sample = kept.sample.as_deref();
             if let Some(sample) = sample.filter(|sample| is_gauge(sample.metric_type)) {
-                intake.release(sample.origin, &known.worker.pid);
+                intake.release(sample.origin, Owner::Worker(self.directory, &known.worker));
             }
         }
     }

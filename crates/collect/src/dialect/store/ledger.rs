@@ -4,11 +4,13 @@
 
 use std::fs::File;
 use std::ops::Range;
+use std::sync::Arc;
 
 use headcount_format::StoreReader;
 use headcount_format::catalog::{Cells, cells_of};
 use headcount_format::identity::BootId;
 use headcount_format::layout::Role;
+use headcount_format::record::Level;
 
 use super::{StoreFile, damage};
 use crate::dialect::{Tally, foreign};
@@ -35,9 +37,7 @@ impl StoreFile {
         reader.refresh(file).map_err(damage)?;
         let mut ledger = StoreFile::new(reader, directory);
         let levels = ledger.reader.catalog().levels().iter();
-        ledger.owners = levels
-            .map(|level| (level.series, (*level.pid).into()))
-            .collect();
+        ledger.owners = levels.map(owner).collect();
         ledger.is_read = true;
         ledger.declare(intake);
         Ok(Some(ledger))
@@ -86,4 +86,9 @@ impl StoreFile {
             Some(f64::from_bits(u64::from_le(*block.words.get(index)?)))
         })
     }
+}
+
+/// The worker of a level, by the number of its series.
+fn owner(level: &Level) -> (u32, (Arc<str>, Option<u32>)) {
+    (level.series, ((*level.pid).into(), level.place))
 }

@@ -2,13 +2,11 @@
 //!
 //! Owns what a register means: a value, or which of several states holds.
 
-use std::sync::Arc;
-
 use headcount_format::MetricType;
 use headcount_format::record::Family;
 
 use crate::dialect::Tally;
-use crate::intake::{Asking, Intake, LeftOut, OriginId};
+use crate::intake::{Asking, Intake, LeftOut, OriginId, Owner};
 use crate::table::{Part, SlotId, Table, is_gauge};
 
 /// Where the value of a register goes.
@@ -45,23 +43,23 @@ impl Levels {
     }
 }
 
-/// The slots of a register of `family` for the worker that `pid` tells apart.
+/// The slots of a register of `family` of `owner`.
 pub(super) fn level_slots(
     family: &Family,
     origin: OriginId,
-    pid: &Arc<str>,
+    owner: Owner<'_>,
     intake: &mut Intake,
     asking: Asking,
 ) -> Result<Levels, LeftOut> {
     // [ledger.level]: the value of several workers is nobody's own.
-    if pid.is_empty() && is_gauge(family.metric_type) && intake.is_per_worker(origin) {
+    if is_gauge(family.metric_type) && intake.is_nobodys(origin, owner) {
         return Ok(Levels::Nowhere);
     }
     Ok(match family.metric_type {
         MetricType::StateSet => {
-            Levels::States(intake.gauge(origin, pid, &family.states, asking)?.into())
+            Levels::States(intake.gauge(origin, owner, &family.states, asking)?.into())
         }
-        MetricType::Gauge => Levels::Value(intake.gauge(origin, pid, &[], asking)?[0]),
+        MetricType::Gauge => Levels::Value(intake.gauge(origin, owner, &[], asking)?[0]),
         _ => Levels::Value(intake.part(origin, Part::Whole)),
     })
 }

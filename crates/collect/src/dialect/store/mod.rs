@@ -18,7 +18,7 @@ use headcount_format::{CellBlock, MetricType, ReadError, StoreReader};
 
 use crate::budget::Budget;
 use crate::dialect::{Left, Outcome, Shared, Source, Tally, foreign, lawful};
-use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId};
+use crate::intake::{Asking, DirectoryId, Intake, LeftOut, OriginId, Owner};
 use crate::model::Labels;
 use crate::report::{Damage, DamageReason, Dialect, FileState, Worker};
 use crate::table::{Bound, Declaration, NO_SLOT, Part, SlotId, Table, is_gauge};
@@ -43,8 +43,8 @@ pub(crate) struct StoreFile {
     is_unsettled: bool,
     /// Whether the values are of a pass that succeeded.
     is_read: bool,
-    /// Of a ledger: the worker of each level, by the number of its series.
-    owners: HashMap<u32, Arc<str>>,
+    /// Of a ledger: the pid and the place of the worker of each level, by the number of its series.
+    owners: HashMap<u32, (Arc<str>, Option<u32>)>,
 }
 
 /// A series of the store, as the table knows it.
@@ -119,10 +119,13 @@ impl StoreFile {
         self.reader.header().role == Role::Ledger
     }
 
-    /// What tells the worker of a series apart.
-    fn pid(&self, number: usize) -> Arc<str> {
-        let owner = || self.owners.get(&u32::try_from(number).ok()?);
-        Arc::clone(owner().unwrap_or(&self.worker.pid))
+    /// Whose a series is.
+    fn owner(&self, number: usize) -> Owner<'_> {
+        let folded = || self.owners.get(&u32::try_from(number).ok()?);
+        match folded() {
+            Some((pid, place)) => Owner::Folded(pid, *place),
+            None => Owner::Worker(self.directory, &self.worker),
+        }
     }
 
     /// `[merge.counter.fall]`: what the cell of a total is worth. A part of a sum in a ledger may be
@@ -238,7 +241,7 @@ impl StoreFile {
                 );
             }
             Cells::Register => {
-                let levels = level_slots(family, origin, &self.pid(number), intake, asking)?;
+                let levels = level_slots(family, origin, self.owner(number), intake, asking)?;
                 set(
                     &mut self.registers,
                     cell,
@@ -247,7 +250,7 @@ impl StoreFile {
                 );
             }
             Cells::Stamped => {
-                let levels = level_slots(family, origin, &self.pid(number), intake, asking)?;
+                let levels = level_slots(family, origin, self.owner(number), intake, asking)?;
                 set(
                     &mut self.stamped,
                     cell,
@@ -279,13 +282,11 @@ impl StoreFile {
             Cells::Register => clear(&mut self.registers, cell),
             Cells::Stamped => clear(&mut self.stamped, cell),
         }
-        let pid = self.pid(number);
         let declared = &mut self.series[number];
         declared.is_removed = true;
-        if let Some(origin) = declared.origin
-            && std::mem::take(&mut declared.has_gauge)
-        {
-            intake.release(origin, &pid);
+        let had_gauge = std::mem::take(&mut declared.has_gauge);
+        if let Some(origin) = declared.origin.filter(|_| had_gauge) {
+            intake.release(origin, self.owner(number));
         }
     }
 
@@ -465,7 +466,7 @@ impl Source for StoreFile {
     fn release(&mut self, intake: &mut Intake) {
         for (number, declared) in self.series.iter().enumerate() {
             if let Some(origin) = declared.origin.filter(|_| declared.has_gauge) {
-                intake.release(origin, &self.pid(number));
+                intake.release(origin, self.owner(number));
             }
         }
     }
