@@ -80,13 +80,8 @@ impl Report {
                 Ok(_) => {}
             }
         }
-        let budgets = settings.budgets;
         let pass = pool::collect_once(&readable, settings);
-        let mut findings = Findings::of(&pass.collection, &budgets);
-        for path in &pass.shared {
-            let detail = "two live processes of one pid write it";
-            findings.add(Kind::Shared, path.display(), detail);
-        }
+        let mut findings = Findings::of_pass(&pass);
         let collection = pass.collection;
         for (kind, path, detail) in unread {
             findings.add(kind, path.display(), detail);

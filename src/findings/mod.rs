@@ -13,6 +13,7 @@ use headcount_collect::collector::Collection;
 use headcount_collect::report::{Conflict, DamageReason, FileReport, FileState, LedgerState};
 use headcount_format::layout::LEDGER_NAME;
 
+use crate::pool::Pass;
 use crate::print::{Plain, Short};
 
 pub(crate) use wording::flag;
@@ -224,6 +225,16 @@ impl Finding {
 pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
+    /// What a pass has to tell.
+    pub(crate) fn of_pass(pass: &Pass) -> Findings {
+        let mut findings = Findings::of(&pass.collection, &pass.budgets);
+        for path in &pass.shared {
+            let detail = "two live processes of one pid write it";
+            findings.add(Kind::Shared, path.display(), detail);
+        }
+        findings
+    }
+
     /// What `collection` has to tell, which was read with these budgets.
     pub(crate) fn of(collection: &Collection, budgets: &Budgets) -> Findings {
         let mut findings = Findings::default();

@@ -10,10 +10,10 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use headcount_collect::budget::Budget;
 use headcount_collect::collector::Collection;
-use headcount_collect::report::{FileReport, FileState};
+use headcount_collect::report::{FileReport, FileState, LedgerReport};
 
 use crate::findings::{Finding, Findings, Item, Kind};
-use crate::pool::{Census, count_workers};
+use crate::pool::{Census, FoldState, count_workers};
 use crate::print::Grouped;
 use crate::serve::Site;
 
@@ -23,7 +23,8 @@ pub(super) async fn page(State(site): State<Arc<Site>>) -> Response {
     let rendered = site.pool.scrape(move |pass| {
         let page = Page {
             collection: &pass.collection,
-            findings: Findings::of(&pass.collection, &pass.budgets),
+            findings: Findings::of_pass(&pass),
+            folds: &pass.folds,
             telemetry_path: telemetry_path.as_str(),
         };
         let mut html = String::new();
@@ -38,6 +39,8 @@ pub(super) async fn page(State(site): State<Arc<Site>>) -> Response {
 struct Page<'a> {
     collection: &'a Collection,
     findings: Findings,
+    /// By directory.
+    folds: &'a [FoldState],
     telemetry_path: &'a str,
 }
 
@@ -102,10 +105,10 @@ impl Page<'_> {
     fn write_directories(&self, html: &mut String) -> fmt::Result {
         html.push_str(
             "<section>\n<h2>Directories</h2>\n<table>\n<thead><tr><th>Directory</th>\
-             <th>State</th><th class=\"number\">Files</th><th class=\"number\">Bytes</th></tr>\
-             </thead>\n<tbody>\n",
+             <th>State</th><th>Dead workers</th><th class=\"number\">Files</th>\
+             <th class=\"number\">Bytes</th></tr></thead>\n<tbody>\n",
         );
-        for directory in &self.collection.directories {
+        for (number, directory) in self.collection.directories.iter().enumerate() {
             let files = self.collection.files.iter();
             let inside = files.filter(|file| file.path.parent() == Some(&*directory.path));
             let (mut count, mut bytes) = (0_u64, 0);
@@ -119,6 +122,7 @@ impl Page<'_> {
                 None => html.push_str("<td class=\"good\">read</td>"),
                 Some(error) => write!(html, "<td class=\"bad\">{}</td>", Escaped(error))?,
             }
+            write_fold(&directory.ledger, self.folds.get(number), html)?;
             writeln!(
                 html,
                 "<td class=\"number\">{}</td><td class=\"number\">{}</td></tr>",
@@ -151,6 +155,27 @@ impl Page<'_> {
     }
 }
 
+/// A cell: what the ledger holds, and where nothing is folded into it, why.
+fn write_fold(ledger: &LedgerReport, fold: Option<&FoldState>, html: &mut String) -> fmt::Result {
+    let series = Grouped(ledger.series as u64);
+    match fold.map(|fold| (fold.name, &*fold.detail)) {
+        None | Some(("waits", _)) => html.push_str("<td>"),
+        Some(("folds", _)) => html.push_str("<td class=\"good\">folded"),
+        Some(("elsewhere", detail)) => {
+            write!(html, "<td title=\"{}\">folded by another", Escaped(detail))?;
+        }
+        Some(("memory", detail)) => {
+            write!(html, "<td title=\"{}\">kept in memory", Escaped(detail))?;
+        }
+        Some((_, detail)) => write!(html, "<td class=\"bad\">{}", Escaped(detail))?,
+    }
+    match ledger.series {
+        0 => html.push_str("</td>"),
+        _ => write!(html, ", {series} series</td>")?,
+    }
+    Ok(())
+}
+
 /// A heading of the page, and the findings that stand under it.
 struct Section {
     title: &'static str,
@@ -158,7 +183,12 @@ struct Section {
     holds: fn(Kind) -> bool,
 }
 
-const SECTIONS: [Section; 4] = [
+const SECTIONS: [Section; 5] = [
+    Section {
+        title: "Trouble",
+        about: "Counts are lost now, or not served.",
+        holds: |kind| matches!(kind, Kind::Ledger | Kind::Shared),
+    },
     Section {
         title: "Quarantine",
         about: "Files that are set aside, the worst first. Everything else is served; what was read \
@@ -291,6 +321,7 @@ mod tests {
         let page = Page {
             collection: &collection,
             findings: Findings::of(&collection, &Budgets::default()),
+            folds: &[],
             telemetry_path: "/metrics",
         };
         page.write(&mut html).unwrap();
