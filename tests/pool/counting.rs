@@ -126,7 +126,7 @@ impl Worker {
     fn fork(place: u32, metrics: &Metrics) -> Worker {
         let (heard, commands) = io::pipe().unwrap();
         let (answers, said) = io::pipe().unwrap();
-        let pid = spawn(Way::ALL[place as usize % 2], || {
+        let pid = spawn(Way::ALL[place as usize % Way::ALL.len()], || {
             let live = metrics.registry.gauge("workers", "Workers that live.");
             let live = live.mode(headcount_writer::Mode::LiveSum);
             live.register().unwrap().set(1.0);

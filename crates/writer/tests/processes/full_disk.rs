@@ -2,32 +2,31 @@
 //! waited, as soon as there is room.
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use headcount_writer::{Buckets, Counter, Family, Mode, Registry};
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::support::actor::{say, told};
+use crate::support::grounds::Ground;
 use crate::support::raw::{Way, spawn, wait};
 use crate::support::stores::{self, Contents};
 use crate::support::{TempDir, actor, eventually};
 
 #[test]
 fn what_finds_no_room_on_a_full_disk_waits_in_memory_and_moves_when_there_is_room() {
-    let disk = Tmpfs::new("64k");
-    let mut limited = actor("limited", &disk.pool);
+    let disk = Ground::tmpfs("64k");
+    let mut limited = actor("limited", disk.pool());
     assert_eq!(limited.ask("grow on a full disk"), "done");
     limited.finish();
 }
 
 #[test]
 fn a_worker_that_begins_on_a_full_disk_has_its_store_when_there_is_room() {
-    let disk = Tmpfs::new("64k");
-    let mut limited = actor("limited", &disk.pool);
+    let disk = Ground::tmpfs("64k");
+    let mut limited = actor("limited", disk.pool());
     assert_eq!(limited.ask("begin on a full disk"), "done");
     limited.finish();
 }
@@ -334,43 +333,4 @@ fn free(directory: &Path) {
 
 fn filler(directory: &Path) -> PathBuf {
     directory.with_file_name("filler")
-}
-
-/// A small file system in memory, unmounted on drop.
-#[derive(Debug)]
-struct Tmpfs {
-    /// The pool's directory in it.
-    pool: PathBuf,
-    place: TempDir,
-}
-
-impl Tmpfs {
-    fn new(size: &str) -> Tmpfs {
-        let place = TempDir::new();
-        let options = CString::new(format!("size={size}")).expect("no zero in it");
-        let mounted = mount(
-            "tmpfs",
-            place.path(),
-            "tmpfs",
-            MountFlags::empty(),
-            &*options,
-        );
-        if let Err(error) = mounted {
-            panic!(
-                "failed to mount a tmpfs: {error}; run this test as root, as CI does, in a \
-                 container with CAP_SYS_ADMIN"
-            );
-        }
-        let pool = place.path().join("pool");
-        let disk = Tmpfs { pool, place };
-        fs::create_dir(&disk.pool).expect("a directory takes no room");
-        disk
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        // Detached, so that whoever still has a file there does not keep it.
-        let _ = unmount(self.place.path(), UnmountFlags::DETACH);
-    }
 }

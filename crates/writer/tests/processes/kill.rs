@@ -68,7 +68,7 @@ pub(crate) fn storm() {
     let mut acknowledged = 0;
     for kill in 0..KILLS {
         let (mut heard, acknowledge) = io::pipe().unwrap();
-        let child = spawn(Way::ALL[kill % 2], || {
+        let child = spawn(Way::ALL[kill / 4 % Way::ALL.len()], || {
             for update in 0_u64.. {
                 // The store grows all the time, so that kills hit that, too.
                 let queue = format!("q{}", update / 4);

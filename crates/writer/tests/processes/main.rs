@@ -4,9 +4,11 @@
 
 mod directory;
 mod fork;
+mod fork_storm;
 mod full_disk;
 mod kill;
 mod lean;
+mod preload;
 mod support;
 mod threads;
 
@@ -20,6 +22,8 @@ fn an_actor_acts_the_part_that_it_is_given() {
         Some("family") => fork::family(),
         Some("outlived") => fork::outlived(),
         Some("storm") => kill::storm(),
+        Some("multitude") => fork_storm::multitude(),
+        Some("preloaded") => preload::preloaded(),
         Some("limited") => full_disk::limited(),
         Some("stranger") => directory::stranger(),
         Some(other) => panic!("there is no part {other}"),

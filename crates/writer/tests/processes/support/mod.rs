@@ -3,6 +3,7 @@
 //! Knows nothing of what is tested. Whatever starts here ends when its guard is dropped.
 
 pub(crate) mod actor;
+pub(crate) mod grounds;
 pub(crate) mod raw;
 pub(crate) mod stores;
 
@@ -47,13 +48,16 @@ pub(crate) struct TempDir(PathBuf);
 
 impl TempDir {
     pub(crate) fn new() -> TempDir {
+        let shared_memory = Path::new("/dev/shm");
+        match shared_memory.is_dir() {
+            true => TempDir::within(shared_memory),
+            false => TempDir::within(&env::temp_dir()),
+        }
+    }
+
+    pub(crate) fn within(parent: &Path) -> TempDir {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let shared_memory = PathBuf::from("/dev/shm");
-        let parent = match shared_memory.is_dir() {
-            true => shared_memory,
-            false => env::temp_dir(),
-        };
         let path = parent.join(format!("headcount-writer-test-{}-{number}", process::id()));
         // An earlier run that was killed may have had the same pid.
         let _ = fs::remove_dir_all(&path);

@@ -1,7 +1,7 @@
-//! Processes that are made without a program of their own: by `fork`, and by a raw `clone` that
-//! no handler of the C library hears of.
+//! Processes that are made without a program of their own: by `fork`, and in the ways that no
+//! handler of the C library hears of.
 //!
-//! Owns all the unsafe code of the tests. The root package's tests use this file, too.
+//! Owns the unsafe code of forking. The root package's tests use this file, too.
 #![expect(unsafe_code, reason = "no safe wrapper forks")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,15 +15,19 @@ pub(crate) enum Way {
     Fork,
     /// By the bare system call, which runs none.
     RawClone,
+    /// By the newer one.
+    RawClone3,
+    /// By the C library's `_Fork`, which runs none either.
+    BareFork,
 }
 
 impl Way {
-    pub(crate) const ALL: [Way; 2] = [Way::Fork, Way::RawClone];
+    pub(crate) const ALL: [Way; 4] = [Way::Fork, Way::RawClone, Way::RawClone3, Way::BareFork];
 }
 
 /// Makes a child that does `work` and then ends, well only if `work` did not panic.
 ///
-/// Where the way is a raw clone, no other thread of this process may be allocating memory: the
+/// Where the way is not `fork`, no other thread of this process may be allocating memory: the
 /// child would find the allocator's lock held for ever.
 pub(crate) fn spawn(way: Way, work: impl FnOnce()) -> Pid {
     if let Some(child) = split(way) {
@@ -59,7 +63,26 @@ fn split(way: Way) -> Option<Pid> {
             let pid = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
             libc::pid_t::try_from(pid).expect("the kernel yields a pid")
         }
+        Way::RawClone3 => {
+            // SAFETY: plain numbers, of which zero asks for nothing.
+            let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+            arguments.exit_signal = libc::SIGCHLD as u64;
+            let bytes = size_of::<libc::clone_args>();
+            // SAFETY: the arguments outlive the call, and ask for a duplicate as by `fork`; the
+            // callers see to the allocator.
+            let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, bytes) };
+            libc::pid_t::try_from(pid).expect("the kernel yields a pid")
+        }
+        Way::BareFork => {
+            // SAFETY: as `fork`, but that the callers see to the allocator.
+            unsafe { _Fork() }
+        }
     };
     assert!(pid >= 0, "{way:?}: {}", std::io::Error::last_os_error());
     Pid::from_raw(pid)
+}
+
+// In glibc since 2.34 and musl since 1.2.2.
+unsafe extern "C" {
+    fn _Fork() -> libc::pid_t;
 }

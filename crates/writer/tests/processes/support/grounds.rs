@@ -1,0 +1,108 @@
+//! Where a pool can lie: in memory, on the disk, on an overlay, and where there is little room.
+//!
+//! Owns the file systems that are mounted for one test, and unmounts them on drop.
+
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Result;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::TempDir;
+
+/// A directory for a pool, and what it lies on.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pool: PathBuf,
+    mounted: Option<PathBuf>,
+    /// Removed last.
+    _place: TempDir,
+}
+
+impl Ground {
+    /// In memory, where there is such a place.
+    pub(crate) fn memory() -> Ground {
+        Ground::plain(TempDir::new())
+    }
+
+    /// Where this program was built.
+    pub(crate) fn disk() -> Ground {
+        Ground::plain(TempDir::within(Path::new(env!("CARGO_TARGET_TMPDIR"))))
+    }
+
+    /// An overlay, as the file system of a container is.
+    pub(crate) fn overlay() -> Ground {
+        let place = TempDir::new();
+        let layers = ["lower", "upper", "work", "merged"].map(|name| place.path().join(name));
+        layers.iter().for_each(|layer| make(layer));
+        let [lower, upper, work, merged] = layers;
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            lower.display(),
+            upper.display(),
+            work.display()
+        );
+        Ground::mounted(place, &merged, "overlay", &options)
+    }
+
+    /// A small file system in memory.
+    pub(crate) fn tmpfs(size: &str) -> Ground {
+        let place = TempDir::new();
+        let mounted = place.path().join("mounted");
+        make(&mounted);
+        Ground::mounted(place, &mounted, "tmpfs", &format!("size={size}"))
+    }
+
+    /// The pool's directory.
+    pub(crate) fn pool(&self) -> &Path {
+        &self.pool
+    }
+
+    fn plain(place: TempDir) -> Ground {
+        Ground {
+            pool: place.path().to_owned(),
+            mounted: None,
+            _place: place,
+        }
+    }
+
+    fn mounted(place: TempDir, at: &Path, kind: &str, options: &str) -> Ground {
+        let mounted: Result<()> = mount(
+            kind,
+            at,
+            kind,
+            MountFlags::empty(),
+            &*CString::new(options).expect("no zero in it"),
+        );
+        if let Err(error) = mounted {
+            panic!("failed to mount a file system of kind {kind}: {error}; {PRIVILEGE}");
+        }
+        Ground::on(place, at.to_owned())
+    }
+
+    fn on(place: TempDir, mounted: PathBuf) -> Ground {
+        let ground = Ground {
+            pool: mounted.join("pool"),
+            mounted: Some(mounted),
+            _place: place,
+        };
+        make(&ground.pool);
+        ground
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if let Some(mounted) = &self.mounted {
+            // Detached, so that whoever still has a file there does not keep it.
+            let _ = unmount(mounted, UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn make(directory: &Path) {
+    fs::create_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+}
+
+const PRIVILEGE: &str = "run this test as root, as CI does, in a container with CAP_SYS_ADMIN";
