@@ -8,6 +8,7 @@ mod fork_storm;
 mod full_disk;
 mod kill;
 mod lean;
+mod lock;
 mod preload;
 mod support;
 mod threads;
@@ -24,6 +25,7 @@ fn an_actor_acts_the_part_that_it_is_given() {
         Some("storm") => kill::storm(),
         Some("multitude") => fork_storm::multitude(),
         Some("preloaded") => preload::preloaded(),
+        Some("holder") => lock::holder(),
         Some("limited") => full_disk::limited(),
         Some("stranger") => directory::stranger(),
         Some(other) => panic!("there is no part {other}"),

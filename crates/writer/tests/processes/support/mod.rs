@@ -3,6 +3,7 @@
 //! Knows nothing of what is tested. Whatever starts here ends when its guard is dropped.
 
 pub(crate) mod actor;
+pub(crate) mod descriptors;
 pub(crate) mod grounds;
 pub(crate) mod raw;
 pub(crate) mod stores;
