@@ -416,6 +416,11 @@ fn allocate(file: &File, start: u64, end: u64) -> io::Result<()> {
     {
         return Err(Errno::FBIG.into());
     }
+    // [store.grow.whole]: ext4 with blocks of 1 KiB keeps those that it found before the disk was
+    // full, and a file that ends inside a page is no store.
+    if file.metadata()?.len() < end {
+        file.set_len(end)?;
+    }
     loop {
         return match rustix::fs::fallocate(file, FallocateFlags::empty(), start, end - start) {
             Err(Errno::INTR) => continue,

@@ -5,6 +5,7 @@
 use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::io::Result;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -52,6 +53,22 @@ impl Ground {
         let mounted = place.path().join("mounted");
         make(&mounted);
         Ground::mounted(place, &mounted, "tmpfs", &format!("size={size}"))
+    }
+
+    /// A small ext4 whose blocks are smaller than a page.
+    pub(crate) fn ext4_of_small_blocks() -> Ground {
+        let place = TempDir::new();
+        let (image, mounted) = (place.path().join("image"), place.path().join("mounted"));
+        make(&mounted);
+        let file = fs::File::create(&image).expect("a file can be made");
+        file.set_len(4 << 20).expect("a hole takes no room");
+        let mut make_it = Command::new("mkfs.ext4");
+        make_it.args(["-q", "-b", "1024", "-O", "^has_journal"]);
+        succeed(make_it.arg(&image), "install e2fsprogs");
+        let mut mount_it = Command::new("mount");
+        mount_it.args(["-o", "loop"]).arg(&image).arg(&mounted);
+        succeed(&mut mount_it, PRIVILEGE);
+        Ground::on(place, mounted)
     }
 
     /// The pool's directory.
@@ -105,4 +122,12 @@ fn make(directory: &Path) {
     fs::create_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
 }
 
-const PRIVILEGE: &str = "run this test as root, as CI does, in a container with CAP_SYS_ADMIN";
+fn succeed(command: &mut Command, advice: &str) {
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}; {advice}"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {told}; {advice}");
+}
+
+const PRIVILEGE: &str =
+    "run this test as root, as CI does, in a container with CAP_SYS_ADMIN and loop devices";
