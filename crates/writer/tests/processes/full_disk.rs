@@ -152,16 +152,16 @@ pub(crate) fn limited() {
 }
 
 /// A worker that knows what it has counted.
-struct Worker {
+pub(crate) struct Worker {
     directory: PathBuf,
-    registry: Registry,
+    pub(crate) registry: Registry,
     family: Family<Counter, 1>,
     counters: Vec<Counter>,
     counted: Vec<f64>,
 }
 
 impl Worker {
-    fn open(directory: &Path) -> Worker {
+    pub(crate) fn open(directory: &Path) -> Worker {
         let registry = Registry::open(directory).unwrap();
         let family = registry.counter("jobs", "Jobs by number.");
         Worker {
@@ -174,7 +174,7 @@ impl Worker {
     }
 
     /// Counts in as many new series.
-    fn grow(&mut self, series: usize) {
+    pub(crate) fn grow(&mut self, series: usize) {
         for _ in 0..series {
             let number = self.counters.len();
             let counter = self.family.with([&number.to_string()]);
@@ -191,11 +191,16 @@ impl Worker {
         assert_eq!(self.counters[number].get(), self.counted[number]);
     }
 
-    fn count_in_all(&mut self) {
+    pub(crate) fn count_in_all(&mut self) {
         (0..self.counters.len()).for_each(|number| self.count(number));
     }
 
-    fn expected(&self) -> BTreeMap<String, Vec<f64>> {
+    /// In a child that has not counted.
+    pub(crate) fn assert_at_zero(&self) {
+        assert!(self.counters.iter().all(|counter| counter.get() == 0.0));
+    }
+
+    pub(crate) fn expected(&self) -> BTreeMap<String, Vec<f64>> {
         let counted = self.counted.iter().enumerate();
         counted
             .map(|(number, &counted)| (format!("jobs/{number}"), vec![counted]))
@@ -338,7 +343,7 @@ fn limit(bytes: Option<u64>) {
 }
 
 /// Leaves no room on the disk that the pool's directory lies on.
-fn fill(directory: &Path) {
+pub(crate) fn fill(directory: &Path) {
     let mut filler = File::create(filler(directory)).expect("an empty file takes no room");
     let error = loop {
         if let Err(error) = filler.write_all(&[1; 1024]) {
@@ -358,7 +363,7 @@ fn give_back(directory: &Path, bytes: u64) {
 }
 
 /// Gives the room back.
-fn free(directory: &Path) {
+pub(crate) fn free(directory: &Path) {
     fs::remove_file(filler(directory)).expect("the filler can be deleted");
 }
 

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
+mod crowded_disk;
 mod directory;
 mod fork;
 mod fork_storm;
@@ -26,6 +27,7 @@ fn an_actor_acts_the_part_that_it_is_given() {
         Some("multitude") => fork_storm::multitude(),
         Some("preloaded") => preload::preloaded(),
         Some("holder") => lock::holder(),
+        Some("tenant") => crowded_disk::tenant(),
         Some("limited") => full_disk::limited(),
         Some("stranger") => directory::stranger(),
         Some(other) => panic!("there is no part {other}"),
