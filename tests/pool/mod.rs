@@ -5,6 +5,7 @@
 pub(crate) mod actor;
 mod counting;
 mod created;
+mod full_disk;
 mod growth;
 mod modes;
 mod namespaces;
@@ -19,6 +20,7 @@ fn an_actor_acts_the_part_that_it_is_given() {
     match actor::part().as_deref() {
         None => {}
         Some("grower") => growth::grower(),
+        Some("tenant") => full_disk::tenant(),
         Some("supervisor") => counting::supervisor(),
         Some("worker") => worker::worker(),
         Some(other) => panic!("there is no part {other}"),

@@ -3,7 +3,7 @@
 //! Owns their names, help and labels. All are gauges that describe one pass, so that nothing is
 //! consumed by reading and two scrapers see the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
@@ -50,6 +50,17 @@ pub(crate) fn count_workers(collection: &Collection) -> Census {
         }
     }
     census
+}
+
+/// Counts the workers that run, as far as can be told, and have found no room for a series. What a
+/// dead one had in its memory is gone, and more room brings nothing back.
+fn count_degraded(collection: &Collection) -> usize {
+    let files = collection.files.iter();
+    let degraded = files.filter(|file| file.refused > 0 && file.verdict.liveness != Liveness::Dead);
+    let workers: HashSet<_> = degraded
+        .map(|file| (file.path.parent(), file.worker.as_ref()))
+        .collect();
+    workers.len()
 }
 
 fn is_written(file: &FileReport) -> bool {
@@ -123,6 +134,11 @@ pub(super) fn families(pass: &Pass) -> Vec<Family> {
             by_kind(collection)
                 .into_iter()
                 .map(|(kind, count)| (labelled("kind", kind), count as f64)),
+        ),
+        gauge(
+            "headcount_degraded_workers",
+            "Workers that run and count a series in memory alone, for want of room in their file.",
+            [(Vec::new(), count_degraded(collection) as f64)],
         ),
         gauge(
             "headcount_directories_up",

@@ -100,6 +100,27 @@ fn two_directories_may_hold_two_workers_of_one_pid() {
 }
 
 #[test]
+fn a_worker_is_degraded_while_it_runs_and_has_found_no_room() {
+    let refusing = |id, liveness, refused| {
+        let mut file = file(id, liveness, FileState::Good);
+        file.refused = refused;
+        file
+    };
+    let degraded = |files| {
+        let families = families(&pass(files, None));
+        value(&families, "headcount_degraded_workers", &[])
+    };
+    assert_eq!(degraded(Vec::new()), Some(0.0));
+    let files = vec![
+        refusing("a", Liveness::Live, 3),
+        refusing("b", Liveness::Live, 0),
+        refusing("c", Liveness::Dead, 5),
+        refusing("d", Liveness::Unknown, 1),
+    ];
+    assert_eq!(degraded(files), Some(2.0));
+}
+
+#[test]
 fn what_is_left_out_and_in_conflict_is_told_by_budget_and_kind_from_the_first_scrape_on() {
     let mut long = file("a", Liveness::Live, FileState::Good);
     long.left_out = [(Budget::Labels, 3)].into();
