@@ -5,4 +5,5 @@ mod hostile;
 mod life;
 mod many;
 mod rules;
+mod truncation;
 mod wire;
