@@ -216,7 +216,16 @@ impl State {
             return false;
         }
         let outcome = self.open(core).and_then(|()| {
-            self.place_waiting(core)?;
+            // What finds no room still keeps none from what is smaller.
+            let others = if is_due {
+                self.place_waiting(core)
+            } else {
+                Ok(())
+            };
+            if let Err(error) = others {
+                self.tried = Some(Instant::now());
+                self.tell(error.to_string());
+            }
             // The series may have been among those that either of them has placed.
             match series.binding.cells(&core.process) {
                 Some(_) => Ok(()),
@@ -232,7 +241,8 @@ impl State {
         outcome.is_ok()
     }
 
-    /// Makes the store if there is none, with every series that was registered without labels.
+    /// Makes the store if there is none, with every series that was registered without labels. One
+    /// that finds no room in it waits for it, at zero.
     fn open(&mut self, core: &Core) -> Result<(), StoreError> {
         let Some(directory) = core.directory.as_deref().filter(|_| self.store.is_none()) else {
             return Ok(());
@@ -251,11 +261,21 @@ impl State {
         let mut early: Vec<_> = lone.collect();
         early.reverse();
         early.append(&mut self.early);
+        let mut trouble = None;
         for series in &early {
             let is_bound = series.binding.cells(&core.process).is_some();
-            if !is_bound && !series.unstorable && series.cell_count() > 0 {
-                self.place(core, series)?;
+            if !is_bound
+                && !series.unstorable
+                && series.cell_count() > 0
+                && let Err(error) = self.place(core, series)
+            {
+                self.wait(series);
+                trouble = Some(error.to_string());
             }
+        }
+        if let Some(trouble) = trouble {
+            self.tried = Some(Instant::now());
+            self.tell(trouble);
         }
         self.place_infos(core);
         let refused = self.refused();

@@ -77,6 +77,16 @@ fn a_state_set_that_found_no_room_is_in_its_first_state_when_there_is_room() {
     limited.finish();
 }
 
+/// A store that was made when the disk was almost full had only some of the metrics without labels,
+/// and never got the others, which nobody had updated: they were not there at zero.
+#[test]
+fn a_metric_that_found_no_room_at_zero_is_there_at_zero_when_there_is_room() {
+    let directory = TempDir::new();
+    let mut limited = actor("limited", directory.path());
+    assert_eq!(limited.ask("zero"), "done");
+    limited.finish();
+}
+
 #[test]
 fn a_store_without_room_for_the_labels_of_all_series_is_not_left_behind() {
     let directory = TempDir::new();
@@ -133,6 +143,7 @@ pub(crate) fn limited() {
             }
             "info" => info_waits(&directory),
             "state" => state_set_waits(&directory),
+            "zero" => zero_waits(&directory),
             "labels" => {
                 counts_without_room_for_labels(&directory);
                 assert!(stores::paths(&directory).is_empty(), "it is left behind");
@@ -321,6 +332,39 @@ fn state_set_waits(directory: &Path) {
         registry.trouble().is_none().then_some(())
     });
     assert_eq!(Contents::read(&path).series.get("task"), Some(&vec![0.0]));
+}
+
+fn zero_waits(directory: &Path) {
+    limit(Some(16_384));
+    let registry = Registry::open(directory).unwrap();
+    let early = registry.counter("early", "Early.").register().unwrap();
+    let help = "x".repeat(20_000);
+    let long = registry.counter("long", &help).register().unwrap();
+    let jobs = registry.counter("jobs", "Jobs.").register().unwrap();
+    jobs.inc();
+    let path = stores::only(directory);
+    let store = Contents::read(&path);
+    // What is small fits beside what does not.
+    assert_eq!((store.value("early"), store.value("jobs")), (0.0, 1.0));
+    assert_eq!((store.series.len(), store.refused), (2, 1));
+    assert!(registry.trouble().is_some());
+    limit(None);
+    // A slow update, so that there is an occasion to try again.
+    let queued = registry.counter("queued", "Jobs by queue.");
+    let queued = queued.register_family(["queue"]).unwrap();
+    let mut number = 0;
+    eventually("all to move into the store", || {
+        number += 1;
+        queued.with([&number.to_string()]).inc();
+        registry.trouble().is_none().then_some(())
+    });
+    let store = Contents::read(&path);
+    assert_eq!((store.value("long"), store.refused), (0.0, 0));
+    for counter in [early, long] {
+        counter.inc();
+        assert_eq!(counter.get(), 1.0);
+    }
+    assert_eq!(Contents::read(&path).value("long"), 1.0);
 }
 
 /// The labels of all series are more than a new store holds, and it may not grow.
