@@ -37,6 +37,11 @@
 //! alive at the fork ends in both processes, so it is better not alive then. Counting inside a
 //! signal handler is not supported.
 //!
+//! A process that closes every descriptor it finds, as one that becomes a daemon does, should do so
+//! before its first update: the store's descriptor proves that its writer lives. Without it the
+//! store can no longer grow, and on an overlay, which is what a container's own file system is, the
+//! worker is taken for dead.
+//!
 //! # A full disk
 //!
 //! A worker is never killed, blocked or refused because a disk is too full for its store. What finds

@@ -4,11 +4,12 @@
 //! and the only file descriptor that a worker keeps. Whoever uses it keeps it behind a lock;
 //! updates of cells do not pass through here.
 
+mod descriptor;
 mod error;
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::mapping::CellMemory;
 use crate::publication::{self, Words};
 use crate::record::{Block, Family, Label, Record, Series};
 use crate::sync::Ordering;
+use descriptor::Descriptor;
 pub use error::StoreError;
 
 /// Bytes of the record that says where the catalog goes on: each segment keeps room for it.
@@ -58,9 +60,7 @@ pub struct NewStore<'a> {
 /// One incarnation's store, open for writing.
 #[derive(Debug)]
 pub struct Store {
-    file: File,
-    /// Device and inode, so that a descriptor which another file has taken over is noticed.
-    identity: (u64, u64),
+    descriptor: Descriptor,
     path: PathBuf,
     header: Header,
     memory: Arc<CellMemory>,
@@ -128,7 +128,9 @@ impl Store {
             let _removed = std::fs::remove_file(&unfinished);
         }
         let mut store = store.map_err(failed)?;
-        process.page().close_in_child(&store.file);
+        if let Ok(file) = store.descriptor.file() {
+            process.page().close_in_child(file);
+        }
         if !new.labels.is_empty()
             && let Err(error) = store.append(&Record::Labels(new.labels.to_vec()))
         {
@@ -166,12 +168,11 @@ impl Store {
         file.write_all_at(&header.encode(), 0)?;
         let memory = CellMemory::mapped(&file)?;
         memory.set_backed(INITIAL_BYTES);
-        let metadata = file.metadata()?;
         let path = new.directory.join(layout::file_name(incarnation));
+        let descriptor = Descriptor::new(file)?;
         rename(unfinished, &path)?;
         Ok(Store {
-            file,
-            identity: (metadata.dev(), metadata.ino()),
+            descriptor,
             path,
             header,
             memory: Arc::new(memory),
@@ -376,19 +377,15 @@ impl Store {
             path: self.path.clone(),
             source,
         };
-        let metadata = self.file.metadata().map_err(failed)?;
-        if (metadata.dev(), metadata.ino()) != self.identity {
-            let taken = "its descriptor was closed behind its back and is another file's now";
-            return Err(failed(io::Error::other(taken)));
-        }
+        let file = self.descriptor.file().map_err(failed)?;
         let ample = (self.backed + self.backed.clamp(INITIAL_BYTES, LARGEST_STEP))
             .max(bytes)
             .min(self.memory.limit())
             .next_multiple_of(PAGE_BYTES);
-        let backed = match allocate(&self.file, self.backed, ample) {
+        let backed = match allocate(file, self.backed, ample) {
             Ok(()) => ample,
             Err(_) if bytes < ample => {
-                allocate(&self.file, self.backed, bytes).map_err(failed)?;
+                allocate(file, self.backed, bytes).map_err(failed)?;
                 bytes
             }
             Err(error) => return Err(failed(error)),

@@ -1,6 +1,7 @@
 //! Life, proved by the kernel on every file system that a pool may lie on.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,16 @@ fn it_is_the_descriptor_that_holds_the_lock_on_an_overlay() {
     }
 }
 
+/// A process that becomes a daemon closes what it does not know, and opens files of its own, which
+/// then have the numbers of what was closed: the registry closed one of those when it was dropped.
+#[test]
+fn a_registry_never_closes_a_descriptor_that_another_file_has_taken_over() {
+    let ground = Ground::memory();
+    let mut daemon = actor("daemon", ground.pool());
+    assert_eq!(daemon.ask("go"), "done");
+    daemon.finish();
+}
+
 // [store.file.mode]
 #[test]
 fn a_store_may_be_read_by_its_group_whatever_the_umask() {
@@ -99,6 +110,24 @@ pub(crate) fn holder() {
         }
         say("done");
     }
+}
+
+/// Closes the descriptor of its store, and has another file take it over.
+pub(crate) fn daemon() {
+    let directory = PathBuf::from(std::env::var_os("HEADCOUNT_DIR").unwrap());
+    told().next();
+    let registry = Registry::from_env().unwrap();
+    let jobs = registry.counter("jobs", "Jobs.").register().unwrap();
+    jobs.inc();
+    let descriptor = descriptor_of(&stores::only(&directory));
+    close(descriptor);
+    let own = File::open("/dev/null").unwrap();
+    assert_eq!(own.as_raw_fd(), descriptor);
+    jobs.inc();
+    assert_eq!(jobs.get(), 2.0);
+    drop((registry, jobs));
+    own.metadata().expect("the descriptor is still open");
+    say("done");
 }
 
 fn own_store(directory: &Path) -> PathBuf {

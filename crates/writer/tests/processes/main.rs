@@ -26,6 +26,7 @@ fn an_actor_acts_the_part_that_it_is_given() {
         Some("storm") => kill::storm(),
         Some("multitude") => fork_storm::multitude(),
         Some("preloaded") => preload::preloaded(),
+        Some("daemon") => lock::daemon(),
         Some("holder") => lock::holder(),
         Some("tenant") => crowded_disk::tenant(),
         Some("limited") => full_disk::limited(),
