@@ -2,7 +2,7 @@
 //!
 //! Owns the page of anonymous memory that the kernel empties in a child (MADV_WIPEONFORK covers
 //! `fork` and raw `clone` alike), and the handler that empties it where the kernel knows no such
-//! page and closes what a child must not keep (`[store.fork.descriptor]`). Knows nothing of what
+//! page (`[store.fork.handler]`) and closes what a child must not keep (`[store.fork.descriptor]`). Knows nothing of what
 //! the words mean.
 #![expect(
     unsafe_code,

@@ -33,7 +33,8 @@
 //! Open the registry, register metrics and even count before a fork: a child finds every handle
 //! usable, starts from zero in a store of its own at its first update, and never touches its
 //! parent's. This holds for `fork`, and for a raw `clone` as far as the child may allocate memory,
-//! which the C library promises for `fork` alone. A guard (a timer, something in progress) that is
+//! which the C library promises for `fork` alone. (gVisor's kernel tells nobody of a raw `clone`:
+//! a child that is made so must not count there.) A guard (a timer, something in progress) that is
 //! alive at the fork ends in both processes, so it is better not alive then. Counting inside a
 //! signal handler is not supported.
 //!

@@ -13,6 +13,7 @@ use headcount_format::lock::Probe;
 use headcount_writer::{Buckets, Counter, Family, Gauge, Histogram, Mode, Registry};
 
 use crate::support::actor::{say, told};
+use crate::support::old_kernel::{refuse_to_wipe_on_fork, wipes_on_fork};
 use crate::support::raw::{Way, spawn, wait};
 use crate::support::stores::{self, Contents, probe};
 use crate::support::{TempDir, actor, eventually};
@@ -125,6 +126,24 @@ fn a_handle_from_before_the_fork_and_one_from_after_it_are_one_series() {
     }
 }
 
+/// There the handler of the C library wipes what the kernel does not.
+// [store.fork.handler]
+#[test]
+fn a_fork_counts_for_itself_where_the_kernel_knows_no_memory_that_a_fork_wipes() {
+    let directory = TempDir::new();
+    let mut clerk = actor("old kernel", directory.path());
+    clerk.ask("count 5");
+    let path = stores::only(directory.path());
+    let before = fs::read(&path).unwrap();
+    assert_eq!(clerk.ask("look fork"), "done");
+    assert_eq!(clerk.ask("fork 7"), "done");
+    assert!(fs::read(&path).unwrap() == before);
+    let mut jobs = values_of_others(directory.path(), &path);
+    jobs.sort_by(f64::total_cmp);
+    assert_eq!(jobs, [7.0, 8.0]);
+    clerk.finish();
+}
+
 #[test]
 fn a_parents_lock_ends_with_the_parent_although_a_child_lives() {
     let counting = WAYS.map(|way| format!("{way} that counts"));
@@ -195,6 +214,14 @@ pub(crate) fn family() {
     let counted = BEFORE + counted[0] + counted[1];
     assert_eq!(metrics.jobs.get(), counted);
     say(counted);
+}
+
+/// Does what the other clerk does.
+pub(crate) fn clerk_on_an_old_kernel() {
+    assert!(wipes_on_fork());
+    refuse_to_wipe_on_fork();
+    assert!(!wipes_on_fork());
+    clerk();
 }
 
 /// Does one thing at a time.

@@ -23,6 +23,7 @@ fn an_actor_acts_the_part_that_it_is_given() {
         Some("clerk") => fork::clerk(),
         Some("family") => fork::family(),
         Some("outlived") => fork::outlived(),
+        Some("old kernel") => fork::clerk_on_an_old_kernel(),
         Some("storm") => kill::storm(),
         Some("multitude") => fork_storm::multitude(),
         Some("preloaded") => preload::preloaded(),

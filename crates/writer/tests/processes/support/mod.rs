@@ -5,6 +5,7 @@
 pub(crate) mod actor;
 pub(crate) mod descriptors;
 pub(crate) mod grounds;
+pub(crate) mod old_kernel;
 pub(crate) mod raw;
 pub(crate) mod stores;
 
