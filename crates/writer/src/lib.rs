@@ -48,9 +48,9 @@
 //! A worker is never killed, blocked or refused because a disk is too full for its store. What finds
 //! no room counts in this process's memory, and moves into the store at the next update of
 //! something that waits, a second after the last try at the earliest, once there is room. It is
-//! told: once on standard error, by [`Registry::trouble`], and by the sidecar. (Where the memory of a
-//! container is the disk, a limit of that memory is another matter: the kernel then ends a worker
-//! without asking.)
+//! told: once on standard error, by [`Registry::trouble`], and by the sidecar's
+//! `headcount_degraded_workers`. (Where the memory of a container is the disk, a limit of that memory
+//! is another matter: the kernel then ends a worker without asking.)
 //!
 //! # Off Linux
 //!
