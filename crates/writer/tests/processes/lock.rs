@@ -19,7 +19,13 @@ use crate::support::{actor, eventually};
 // [store.lock] [store.lock.probe]
 #[test]
 fn a_writers_lock_is_held_as_long_as_it_lives_on_every_file_system() {
-    for ground in [Ground::memory(), Ground::disk(), Ground::overlay()] {
+    let grounds = [
+        Ground::memory(),
+        Ground::disk(),
+        Ground::overlay(),
+        Ground::ext4_of_small_blocks(),
+    ];
+    for ground in grounds {
         let (mut holder, path) = start(&ground);
         assert_eq!(Contents::read(&path).header.lock, LockKind::Description);
         assert_eq!(probe(&path), Probe::Held, "{ground:?}");
