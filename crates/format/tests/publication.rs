@@ -74,6 +74,7 @@ fn append(directory: &Path) {
         label_names: vec!["text".into(), "twice".into()],
         bounds: Vec::new(),
         states: Vec::new(),
+        is_bare: false,
     };
     let number = store.add_family(&family).unwrap();
     let told = io::stdin().lines();

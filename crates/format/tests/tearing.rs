@@ -167,6 +167,7 @@ impl Pool {
             // Beside the buckets there are the sum and the bucket above the last bound.
             bounds: (0..CELLS - 2).map(|bound| bound as f64).collect(),
             states: Vec::new(),
+            is_bare: false,
         };
         let number = store.add_family(&family).unwrap();
         let series = Series {
