@@ -4,6 +4,7 @@
 
 mod dialects;
 mod gunicorn;
+mod life;
 mod liveness;
 mod parity;
 mod pool;

@@ -87,11 +87,7 @@ impl Folder {
 
     /// Whether there is something to do where these have died.
     pub(crate) fn has_work(&self, dead: &[DeadFile]) -> bool {
-        !self.is_clean || dead.iter().any(|file| self.is_folded(file))
-    }
-
-    fn is_folded(&self, file: &DeadFile) -> bool {
-        file.dialect == Dialect::Store || self.options.peers
+        !self.is_clean || dead.iter().any(|file| may_fold(file, &self.options))
     }
 
     /// Folds as many of the files of these dead workers as a round takes.
@@ -219,7 +215,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 
 /// Whether a file is of a kind that is folded.
 fn may_fold(file: &DeadFile, options: &FoldOptions) -> bool {
-    file.dialect == Dialect::Store || options.peers
+    file.dialect == Some(Dialect::Store) || options.peers
 }
 
 /// What became of a file.
@@ -242,7 +238,7 @@ fn take_in(
     let Ok(Some(file)) = directory.open_file(name) else {
         return Ok(Taken::Not);
     };
-    let is_store = dead.dialect == Dialect::Store;
+    let is_store = dead.dialect == Some(Dialect::Store);
     if fold.lists_store(name) || (!is_store && fold.lists_file(&file)) {
         files::delete(directory, name);
         return Ok(Taken::Not);
@@ -279,7 +275,7 @@ fn take_in(
 fn is_dead(dead: &DeadFile, file: &File, directory: &FoldDirectory) -> bool {
     let asked = WorkerFile {
         file,
-        dialect: Some(dead.dialect),
+        dialect: dead.dialect,
         lock: dead.lock,
         path: &directory.path().join(&dead.name),
     };

@@ -10,7 +10,7 @@ mod growth;
 mod modes;
 mod namespaces;
 #[path = "../../crates/writer/tests/processes/support/raw.rs"]
-mod raw;
+pub(crate) mod raw;
 pub(crate) mod worker;
 
 /// Not a test by itself: what the others start as processes of their own. It does nothing unless

@@ -8,6 +8,7 @@ pub(crate) mod http;
 pub(crate) mod processes;
 pub(crate) mod prometheus;
 pub(crate) mod python;
+pub(crate) mod random;
 pub(crate) mod sidecar;
 
 use std::path::{Path, PathBuf};

@@ -109,8 +109,8 @@ pub struct DeadFile {
     pub directory: usize,
     /// Its name there.
     pub name: OsString,
-    /// Its format.
-    pub dialect: Dialect,
+    /// Its format; `None` for a file into which nothing was written.
+    pub dialect: Option<Dialect>,
     /// How a store's worker held it; [`LockKind::Missing`] for other dialects.
     pub lock: LockKind,
     /// The place that its worker had in the pool, if it had one (`[life.place]`).

@@ -182,7 +182,7 @@ impl Pool {
             Some(DeadFile {
                 directory,
                 name: name.clone(),
-                dialect: source.dialect()?,
+                dialect: source.dialect(),
                 lock: source.lock(),
                 place: source
                     .worker()
