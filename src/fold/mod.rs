@@ -64,6 +64,8 @@ pub(crate) struct Round {
     pub(crate) bytes: u64,
     /// How many it has left for a later round.
     pub(crate) pending: usize,
+    /// Whether there are more files than a round takes.
+    pub(crate) is_full: bool,
     /// Whether a file that is folded could not be deleted.
     pub(crate) is_stuck: bool,
 }
@@ -100,6 +102,8 @@ impl Folder {
         let outcome = self.steps(dead);
         // [fold.pace]
         let pause = match &outcome {
+            // What is left for want of room in this round is worth the next.
+            Ok(round) if round.is_full => Duration::ZERO,
             Ok(_) => PACE * start.elapsed(),
             Err(_) => RETRY,
         };
@@ -135,6 +139,7 @@ impl Folder {
         let mut bytes = 0;
         for file in dead.iter().filter(|file| may_fold(file, options)) {
             if folded.len() == MOST {
+                round.is_full = true;
                 round.pending += 1;
                 continue;
             }

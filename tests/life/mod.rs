@@ -3,6 +3,8 @@
 //! What is expected is what the workers acknowledged, through pipes, after they had counted it.
 #![expect(clippy::unwrap_used, reason = "what fails here fails a test")]
 
+mod churn;
+mod crash;
 mod storm;
 
 use std::path::Path;
@@ -20,6 +22,7 @@ fn an_actor_acts_the_part_that_it_is_given() {
     match actor::part().as_deref() {
         None => {}
         Some("breeder") => storm::breeder(),
+        Some("crowd") => churn::crowd(),
         Some(other) => panic!("there is no part {other}"),
     }
 }

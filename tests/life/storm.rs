@@ -29,7 +29,7 @@ fn a_storm_of_kills_loses_nothing_and_no_counter_falls() {
     let directory = TempDir::new();
     let address = Arc::new(Mutex::new(None));
     let is_over = Arc::new(AtomicBool::new(false));
-    let kills = Arc::new(AtomicUsize::new(0));
+    let (kills, scrapes) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let killer = {
         let (directory, address) = (directory.path().to_owned(), Arc::clone(&address));
         let (is_over, kills) = (Arc::clone(&is_over), Arc::clone(&kills));
@@ -37,7 +37,8 @@ fn a_storm_of_kills_loses_nothing_and_no_counter_falls() {
     };
     let scraper = {
         let (address, is_over) = (Arc::clone(&address), Arc::clone(&is_over));
-        thread::spawn(move || watch_for_falls(&address, &is_over, seed))
+        let scrapes = Arc::clone(&scrapes);
+        thread::spawn(move || watch_for_falls(&address, &is_over, &scrapes, seed))
     };
     let mut rust = Actor::start(part("breeder", directory.path()));
     let mut python = Actor::start(python_breeder(directory.path()));
@@ -47,14 +48,14 @@ fn a_storm_of_kills_loses_nothing_and_no_counter_falls() {
         ("rust", Told::read(&rust.answer())),
         ("python", Told::read(&python.answer())),
     ];
-    // A storm of workers that is over early goes on for the sidecars.
-    eventually_killed(&kills);
+    // A storm of workers that is over early goes on for the sidecars and their scraper.
+    await_growth(&kills, SIDECAR_KILLS);
+    await_growth(&scrapes, SCRAPES);
     rust.finish();
     python.finish();
     is_over.store(true, Ordering::Release);
     let sidecar: Sidecar = killer.join().unwrap();
-    let scrapes = scraper.join().unwrap();
-    assert!(scrapes > SIDECAR_KILLS, "seed {seed}: {scrapes} scrapes");
+    scraper.join().unwrap();
 
     // Nothing is left of anybody, but what has been folded.
     await_fold(directory.path());
@@ -68,12 +69,12 @@ fn a_storm_of_kills_loses_nothing_and_no_counter_falls() {
     }
 }
 
-fn eventually_killed(kills: &AtomicUsize) {
-    // More than one patience of a poll: each sidecar lives for a while.
-    while kills.load(Ordering::Acquire) < SIDECAR_KILLS {
-        let before = kills.load(Ordering::Acquire);
-        eventually("the next sidecar to be killed", || {
-            (kills.load(Ordering::Acquire) > before).then_some(())
+/// Waits until there are so many, for as long as there are more and more.
+fn await_growth(count: &AtomicUsize, wanted: usize) {
+    while count.load(Ordering::Acquire) < wanted {
+        let before = count.load(Ordering::Acquire);
+        eventually("one more", || {
+            (count.load(Ordering::Acquire) > before).then_some(())
         });
     }
 }
@@ -105,10 +106,14 @@ fn kill_sidecars(
     }
 }
 
-/// Scrapes whoever serves, and compares each total with the one before; yields how often.
-fn watch_for_falls(address: &Mutex<Option<SocketAddr>>, is_over: &AtomicBool, seed: u64) -> usize {
+/// Scrapes whoever serves, and compares each total with the one before.
+fn watch_for_falls(
+    address: &Mutex<Option<SocketAddr>>,
+    is_over: &AtomicBool,
+    scrapes: &AtomicUsize,
+    seed: u64,
+) {
     let mut seen: BTreeMap<String, f64> = BTreeMap::new();
-    let mut scrapes = 0;
     while !is_over.load(Ordering::Acquire) {
         let to = *address.lock().unwrap_or_else(PoisonError::into_inner);
         // Killed before or while it answers.
@@ -117,7 +122,7 @@ fn watch_for_falls(address: &Mutex<Option<SocketAddr>>, is_over: &AtomicBool, se
             continue;
         };
         assert_eq!(response.status, 200, "seed {seed}: {}", response.text());
-        scrapes += 1;
+        scrapes.fetch_add(1, Ordering::AcqRel);
         let exposition = Exposition::parse(&response.text());
         for (sample, value) in exposition.samples {
             if !is_total(&sample) {
@@ -135,7 +140,6 @@ fn watch_for_falls(address: &Mutex<Option<SocketAddr>>, is_over: &AtomicBool, se
             assert!(is_there, "seed {seed}: {sample} has gone");
         }
     }
-    scrapes
 }
 
 fn is_total(sample: &str) -> bool {
@@ -350,6 +354,7 @@ const WORKERS: usize = 6;
 const RUST_KILLS: usize = 600;
 const PYTHON_KILLS: usize = 400;
 const SIDECAR_KILLS: usize = 100;
+const SCRAPES: usize = 100;
 
 /// How long a sidecar lives at most, in milliseconds.
 const LIFE: u64 = 250;

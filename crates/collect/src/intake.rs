@@ -33,6 +33,8 @@ pub(crate) struct Intake {
     generation: u64,
     budgets: Budgets,
     pub(crate) places: Places,
+    /// Whether the worker of the file that is being read is dead.
+    pub(crate) reads_dead: bool,
     /// `[rules.labels]`, by directory.
     constant: Vec<Arc<Labels>>,
     origins: Vec<Origin>,
@@ -191,6 +193,10 @@ impl Intake {
     ) -> Result<Vec<SlotId>, LeftOut> {
         let label = self.wanted(origin).worker_label();
         let own = self.own(label, owner);
+        // [ledger.level] [life.place]: who cannot be told apart has no series of its own.
+        if own.is_empty() && self.is_per_worker(origin) {
+            return Err(LeftOut::Dropped);
+        }
         let Some(series) = self.series(origin) else {
             return Err(LeftOut::Dropped);
         };
@@ -204,7 +210,14 @@ impl Intake {
 
     /// Gives back one use of the slots that [`Intake::gauge`] has handed out for `owner`.
     pub(crate) fn release(&mut self, origin: OriginId, owner: Owner<'_>) {
-        let own = self.own(self.wanted(origin).worker_label(), owner);
+        let own = match (owner, self.wanted(origin).worker_label()) {
+            // Who has no place gets none for that.
+            (Owner::Worker(directory, worker), WorkerLabel::Slot) => {
+                let place = self.places.find(directory, &worker.id);
+                place.map_or_else(Arc::default, |place| place.to_string().into())
+            }
+            (owner, label) => self.own(label, owner),
+        };
         if let Some(series) = self.series(origin) {
             self.table.release(series, &own);
         }
@@ -220,17 +233,14 @@ impl Intake {
             }
             (Owner::Worker(_, worker), WorkerLabel::Pid) => Arc::clone(&worker.pid),
             (Owner::Worker(directory, worker), WorkerLabel::Slot) => {
-                let place = self.places.of(directory, &worker.id);
-                place.to_string().into()
+                // [life.place]: who was dead before it was met never held one.
+                let place = match self.reads_dead {
+                    true => self.places.find(directory, &worker.id),
+                    false => Some(self.places.of(directory, &worker.id)),
+                };
+                place.map_or_else(Arc::default, |place| place.to_string().into())
             }
         }
-    }
-
-    /// `[ledger.level]`: whether a gauge of `owner` has nowhere to go, since each worker has its own
-    /// and `owner` cannot be told apart.
-    pub(crate) fn is_nobodys(&mut self, origin: OriginId, owner: Owner<'_>) -> bool {
-        let own = self.own(self.wanted(origin).worker_label(), owner);
-        own.is_empty() && self.is_per_worker(origin)
     }
 
     /// Takes in when one contributor's share of the series was created, in nanoseconds since 1970;

@@ -223,12 +223,18 @@ impl Tracked {
             Liveness::Dead => self.died = self.died.or(Some(look.now)),
             // [merge.rest.wake]
             _ => {
-                self.died = None;
-                if std::mem::take(&mut self.has_expired) {
+                let was_dead = self.died.take().is_some();
+                let has_expired = std::mem::take(&mut self.has_expired);
+                shared.intake.reads_dead = false;
+                if was_dead && !has_expired {
+                    source.release(&mut shared.intake);
+                }
+                if was_dead {
                     source.rebind(&mut shared.intake);
                 }
             }
         }
+        shared.intake.reads_dead = self.verdict.liveness == Liveness::Dead;
         self.rests = false;
         // [merge.budget.file-bytes]
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
@@ -281,6 +287,7 @@ impl Tracked {
         let Some(source) = &mut self.source else {
             return;
         };
+        intake.reads_dead = self.verdict.liveness == Liveness::Dead;
         source.rebind(intake);
         if self.has_expired {
             source.release(intake);

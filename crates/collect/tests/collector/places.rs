@@ -91,6 +91,28 @@ fn a_rule_says_it_of_one_family_and_another_of_the_others() {
     assert_eq!(lines, ["level{worker=\"0\"} 3.0", "load{pid=\"7\"} 4.0"]);
 }
 
+// [life.place]: of those who came and went between two passes nobody knows the place.
+#[test]
+fn a_worker_that_was_never_met_alive_has_no_place() {
+    let directory = Directory::new();
+    let mut collector = watch(&directory);
+    collector.set_rules(by_slot("*"));
+    let mut dead = BTreeSet::new();
+    for number in 1..20 {
+        let (_worker, name) = worker(&directory, number, 1.0);
+        dead.insert(name);
+    }
+    let (_living, _) = worker(&directory, 20, 5.0);
+    assert_eq!(pass(&mut collector, &dead), ["level{worker=\"0\"} 5.0"]);
+    // One of them turns out to live, as a successor that has taken over a file does.
+    directory.write("gauge_all_7.db", &gauge("level", 3.0, 0.0));
+    dead.insert("gauge_all_7.db".into());
+    assert_eq!(pass(&mut collector, &dead).len(), 1);
+    dead.remove("gauge_all_7.db");
+    let both = ["level{worker=\"0\"} 5.0", "level{worker=\"1\"} 3.0"];
+    assert_eq!(pass(&mut collector, &dead), both);
+}
+
 // [life.place.file]
 #[test]
 fn places_are_kept_through_a_restart() {

@@ -7,7 +7,7 @@ use headcount_format::record::Family;
 
 use crate::dialect::Tally;
 use crate::intake::{Asking, Intake, LeftOut, OriginId, Owner};
-use crate::table::{Part, SlotId, Table, is_gauge};
+use crate::table::{Part, SlotId, Table};
 
 /// Where the value of a register goes.
 #[derive(Clone, Debug, Default)]
@@ -51,10 +51,6 @@ pub(super) fn level_slots(
     intake: &mut Intake,
     asking: Asking,
 ) -> Result<Levels, LeftOut> {
-    // [ledger.level]: the value of several workers is nobody's own.
-    if is_gauge(family.metric_type) && intake.is_nobodys(origin, owner) {
-        return Ok(Levels::Nowhere);
-    }
     Ok(match family.metric_type {
         MetricType::StateSet => {
             Levels::States(intake.gauge(origin, owner, &family.states, asking)?.into())
