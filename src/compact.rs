@@ -73,6 +73,7 @@ fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
     let mut all = Round::default();
     loop {
         let mut proofs = Proofs::default();
+        collector.set_now(fold::now());
         collector.attend(|file| proofs.verdict(file));
         let round = folder.round(&collector.dead()).map_err(Failure::Fold)?;
         all.files += round.files;

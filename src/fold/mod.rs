@@ -270,7 +270,7 @@ fn take_in(
         }
     }
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    Ok(match fold.add(name, &file, dead.place) {
+    Ok(match fold.add(name, &file, dead.died, dead.place) {
         Ok(()) => Taken::In(bytes),
         // It rests in memory, and `check` tells what is wrong with it.
         Err(_) => Taken::Not,

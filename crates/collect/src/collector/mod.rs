@@ -113,6 +113,8 @@ pub struct DeadFile {
     pub dialect: Option<Dialect>,
     /// How a store's worker held it; [`LockKind::Missing`] for other dialects.
     pub lock: LockKind,
+    /// When its worker was found dead, in nanoseconds since 1970.
+    pub died: u64,
     /// The place that its worker had in the pool, if it had one (`[life.place]`).
     pub place: Option<u32>,
 }
@@ -399,12 +401,17 @@ impl Collector {
 
     /// `[merge.rest]`: has each pass begin with what does not change any more.
     fn settle_the_dead(&mut self) {
-        let since = self.now.saturating_sub(self.time_to_live);
-        let expired = self.settled.1..since;
+        // [merge.dead.ttl]: who died before this tells no levels any more. Where nobody says what time
+        // it is, all do.
+        let oldest = match self.now {
+            0 => 0,
+            now => now.saturating_sub(self.time_to_live) + 1,
+        };
+        let expired = self.settled.1..oldest;
         let intake = &mut self.shared.intake;
         let mut is_changed = false;
         for pool in &mut self.directories {
-            pool.expire(since, intake);
+            pool.expire(oldest, intake);
             is_changed |= pool.take_change(&expired);
         }
         let table = &mut intake.table;
@@ -417,7 +424,7 @@ impl Collector {
         for pool in &self.directories {
             number += 1;
             let is_dead = true;
-            pool.contribute_settled(&(since..u64::MAX), table, Contributor { number, is_dead });
+            pool.contribute_settled(&(oldest..u64::MAX), table, Contributor { number, is_dead });
         }
         let heirs: Vec<_> = self.directories.iter().map(Pool::heirs).collect();
         for (pool, file, source) in sources(&self.directories, |file| file.rests) {
@@ -425,7 +432,7 @@ impl Collector {
             tell(number, file, source, heirs[pool].as_ref(), table);
         }
         table.keep_base();
-        self.settled = (number + 1, since);
+        self.settled = (number + 1, oldest);
     }
 }
 

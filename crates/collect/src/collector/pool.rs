@@ -160,10 +160,10 @@ impl Pool {
         None
     }
 
-    /// `[merge.dead.ttl]`: has the levels go of workers that died before `since`.
-    pub(super) fn expire(&mut self, since: u64, intake: &mut Intake) {
+    /// `[merge.dead.ttl]`: has the levels go of workers that died before `oldest`.
+    pub(super) fn expire(&mut self, oldest: u64, intake: &mut Intake) {
         for tracked in self.files.values_mut().chain(&mut self.nameless) {
-            self.is_changed |= tracked.expire(since, intake);
+            self.is_changed |= tracked.expire(oldest, intake);
         }
     }
 
@@ -184,6 +184,7 @@ impl Pool {
                 name: name.clone(),
                 dialect: source.dialect(),
                 lock: source.lock(),
+                died: tracked.died.unwrap_or(0),
                 place: source
                     .worker()
                     .and_then(|worker| places.find(self.number, &worker.id)),

@@ -266,10 +266,10 @@ impl Tracked {
         self.verdict.liveness == Liveness::Dead
     }
 
-    /// `[merge.dead.ttl]`: has a dead worker's levels go if it died before `since`; whether they
+    /// `[merge.dead.ttl]`: has a dead worker's levels go if it died before `oldest`; whether they
     /// have gone now.
-    pub(super) fn expire(&mut self, since: u64, intake: &mut Intake) -> bool {
-        let is_over = self.died.is_some_and(|died| died < since);
+    pub(super) fn expire(&mut self, oldest: u64, intake: &mut Intake) -> bool {
+        let is_over = self.died.is_some_and(|died| died < oldest);
         let Some(source) = self
             .source
             .as_mut()

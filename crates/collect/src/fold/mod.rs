@@ -41,8 +41,8 @@ pub use directory::FoldDirectory;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut fold = Fold::begin(None, BootId::current())?;
 /// let name = "000102030405060708090a0b0c0d0e0f.store";
-/// fold.add(name.as_ref(), &File::open(name)?, None)?;
 /// let now = 1_700_000_000_000_000_000;
+/// fold.add(name.as_ref(), &File::open(name)?, now, None)?;
 /// let ledger: Vec<u8> = fold.write(now, Duration::from_secs(3600))?;
 /// # Ok(())
 /// # }
@@ -59,8 +59,19 @@ pub struct Fold {
     seen_stores: HashSet<Incarnation>,
     seen_files: HashSet<FileKey>,
     fresh: Vec<Fresh>,
-    /// The place of each worker that had one, by its pid.
-    places: HashMap<Arc<str>, u32>,
+    /// How each worker died that has levels of its own, by its pid.
+    deaths: HashMap<Arc<str>, Death>,
+}
+
+/// How a worker died.
+#[derive(Clone, Debug)]
+struct Death {
+    /// When that was found, in nanoseconds since 1970.
+    died: u64,
+    /// Which of those it was that were found dead together; empty where that is not known any more.
+    worker: Arc<str>,
+    /// The place that it had in the pool, if any.
+    place: Option<u32>,
 }
 
 /// Device, inode number and time of birth.
@@ -154,8 +165,15 @@ impl Fold {
         let stores = catalog.map_or(&[][..], |catalog| catalog.folded_stores());
         let files = catalog.map_or(&[][..], |catalog| catalog.folded_files());
         let levels = catalog.map_or(&[][..], |catalog| catalog.levels());
-        let place = |level: &Level| Some(((*level.pid).into(), level.place?));
-        let places = levels.iter().filter_map(place).collect();
+        let death = |level: &Level| {
+            let death = Death {
+                died: level.died,
+                worker: Arc::default(),
+                place: level.place,
+            };
+            ((*level.pid).into(), death)
+        };
+        let deaths = levels.iter().map(death).collect();
         Ok(Fold {
             boot,
             stores: stores
@@ -172,7 +190,7 @@ impl Fold {
             seen_stores: HashSet::new(),
             seen_files: HashSet::new(),
             fresh: Vec::new(),
-            places,
+            deaths,
         })
     }
 
@@ -192,13 +210,20 @@ impl Fold {
         listed.is_some()
     }
 
-    /// Adds what a dead worker's file holds. That its worker is dead must be proved before; `place` is
-    /// the one that it had in the pool, if any (`[life.place]`).
+    /// Adds what a dead worker's file holds. That its worker is dead must be proved before; `died` is
+    /// when that was found, in nanoseconds since 1970, and `place` the one that it had in the pool, if
+    /// any (`[life.place]`).
     ///
     /// # Errors
     ///
     /// [`NotFolded`]; the file is then as if it had not been looked at.
-    pub fn add(&mut self, name: &OsStr, file: &File, place: Option<u32>) -> Result<(), NotFolded> {
+    pub fn add(
+        &mut self,
+        name: &OsStr,
+        file: &File,
+        died: u64,
+        place: Option<u32>,
+    ) -> Result<(), NotFolded> {
         let mut source = match dialect::open(name, file, 0).map_err(NotFolded::Damaged)? {
             Opened::Source(source) => source,
             Opened::PassedOver(_) => return Err(NotFolded::Workerless),
@@ -219,8 +244,14 @@ impl Fold {
             FileState::Damaged(damage) => return Err(NotFolded::Damaged(damage)),
             _ => return Err(NotFolded::Workerless),
         }
-        let pid = source.worker().map(|worker| Arc::clone(&worker.pid));
-        self.places.extend(pid.zip(place));
+        if let Some(worker) = source.worker() {
+            let death = Death {
+                died,
+                worker: Arc::clone(&worker.id),
+                place,
+            };
+            self.deaths.insert(Arc::clone(&worker.pid), death);
+        }
         self.added.push(source);
         self.fresh.push(fresh);
         Ok(())
@@ -250,7 +281,7 @@ impl Fold {
         if time_to_live > 0 {
             // [merge.dead.cohort]
             let cohort = now.next_multiple_of((time_to_live / COHORTS).max(SECOND));
-            let oldest = now.saturating_sub(time_to_live);
+            let oldest = now.saturating_sub(time_to_live) + 1;
             let mut cohorts: BTreeSet<u64> = [cohort].into();
             let levels = self
                 .ledger
@@ -263,15 +294,10 @@ impl Fold {
             );
             let mut levels: Vec<(u64, Vec<table::Found>)> = Vec::new();
             for died in cohorts {
-                let is_now = died == cohort;
-                self.tell_levels(died, is_now);
-                let found = table::levels(&self.shared.intake.table);
-                let (own, shared) = found.into_iter().partition(|found| found.is_own());
-                levels.push((died, shared));
-                // What is kept one by one keeps its own time.
-                levels.push((if is_now { now } else { died }, own));
+                self.tell_levels(died, died == cohort);
+                levels.push((died, table::levels(&self.shared.intake.table)));
             }
-            writer.levels(&self.shared.intake.table, levels, &self.places);
+            writer.levels(&self.shared.intake.table, levels, &self.deaths);
         }
         let (stores, files) = self.list(now);
         image.set_folded(stores, files);

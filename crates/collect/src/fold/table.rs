@@ -9,6 +9,7 @@ use headcount_format::layout::MAX_PARTS;
 use headcount_format::record::{Family, Level, Series};
 use headcount_format::{LedgerImage, LedgerValue, MetricType};
 
+use super::Death;
 use crate::table::{Parts, SeriesId, SlotId, Table};
 
 /// Writes what a table holds into a ledger.
@@ -26,13 +27,6 @@ pub(super) struct Found {
     pid: Arc<str>,
     value: f64,
     stamp: f64,
-}
-
-impl Found {
-    /// Whether it is of one worker.
-    pub(super) fn is_own(&self) -> bool {
-        !self.pid.is_empty()
-    }
 }
 
 impl<'a> Writer<'a> {
@@ -118,29 +112,37 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// `[ledger.level]`: writes levels, the oldest first, each with the time of death of those whose
-    /// it is.
+    /// `[ledger.level]`: writes levels, each with the time of death of those whose it is. What is kept
+    /// one by one keeps its own time.
     pub(super) fn levels(
         &mut self,
         table: &Table,
-        mut levels: Vec<(u64, Vec<Found>)>,
-        places: &HashMap<Arc<str>, u32>,
+        levels: Vec<(u64, Vec<Found>)>,
+        deaths: &HashMap<Arc<str>, Death>,
     ) {
-        levels.sort_by_key(|(died, _)| *died);
-        // [merge.dead.own]: of one worker in one series the youngest, and of the last workers alone.
-        let mut own: HashSet<(SeriesId, Arc<str>)> = HashSet::new();
-        let mut heirs: HashSet<Arc<str>> = HashSet::new();
         let mut kept: BTreeMap<u64, Vec<Found>> = BTreeMap::new();
-        for (died, found) in levels.into_iter().rev() {
+        let mut own = Vec::new();
+        for (died, found) in levels {
             for found in found {
-                if found.is_own() {
-                    let is_heir = heirs.contains(&found.pid) || heirs.len() < OWN_LEVELS;
-                    if !is_heir || !own.insert((found.series, Arc::clone(&found.pid))) {
-                        continue;
-                    }
-                    heirs.insert(Arc::clone(&found.pid));
+                match deaths.get(&found.pid).filter(|_| !found.pid.is_empty()) {
+                    Some(death) => own.push((died, death, found)),
+                    None => kept.entry(died).or_default().push(found),
                 }
-                kept.entry(died).or_default().push(found);
+            }
+        }
+        // [merge.dead.own]: of one worker in one series what was told last, and of the last workers
+        // alone.
+        own.sort_by(|(told, one, _), (later, other, _)| {
+            (other.died, &other.worker, later).cmp(&(one.died, &one.worker, told))
+        });
+        let mut seen: HashMap<(SeriesId, Arc<str>), u64> = HashMap::new();
+        let mut heirs: HashSet<Arc<str>> = HashSet::new();
+        for (told, death, found) in own {
+            let is_heir = heirs.contains(&found.pid) || heirs.len() < OWN_LEVELS;
+            let key = (found.series, Arc::clone(&found.pid));
+            if is_heir && *seen.entry(key).or_insert(told) == told {
+                heirs.insert(Arc::clone(&found.pid));
+                kept.entry(death.died).or_default().push(found);
             }
         }
         for (died, found) in kept {
@@ -162,7 +164,7 @@ impl<'a> Writer<'a> {
                 self.image.add_level(Level {
                     series,
                     died,
-                    place: places.get(&pid).copied(),
+                    place: deaths.get(&pid).and_then(|death| death.place),
                     pid: (*pid).into(),
                 });
             }

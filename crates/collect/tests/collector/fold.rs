@@ -28,7 +28,7 @@ fn image(directory: &Directory, names: &[String], now: u64, time_to_live: Durati
     let mut fold = Fold::begin(ledger.as_ref(), BootId::current()).unwrap();
     for name in names {
         let file = File::open(directory.join(name)).unwrap();
-        fold.add(name.as_ref(), &file, None).unwrap();
+        fold.add(name.as_ref(), &file, now, None).unwrap();
     }
     fold.write(now, time_to_live).unwrap()
 }
@@ -237,7 +237,7 @@ fn levels_of_the_dead_follow_their_mode_before_and_after_a_fold_and_then_go() {
     fold(&directory, &names);
     assert_eq!(pass_at(&mut running, NOW).lines(), expected);
     // A quarter of the time more for those that may have died a little later.
-    let (still, over) = (NOW + 3600 * SECOND, NOW + 4501 * SECOND);
+    let (still, over) = (NOW + 3600 * SECOND - 1, NOW + 4500 * SECOND);
     assert_eq!(pass_at(&mut watch(&directory), still).lines(), expected);
     assert_eq!(pass_at(&mut running, still).lines(), expected);
     assert!(pass_at(&mut watch(&directory), over).lines().is_empty());
@@ -255,11 +255,15 @@ fn levels_of_files_that_rest_go_after_their_time_and_at_once_if_that_is_none() {
         let mut collector = watch(&directory);
         collector.set_time_to_live(Duration::from_secs(seconds));
         let all = ["level 3.0", "own{pid=\"7\"} 4.0", "sent_total 4.0"];
-        assert_eq!(pass_at(&mut collector, NOW).lines(), all);
-        let later = NOW + 60 * SECOND;
         let kept = if stays { &all[..] } else { &all[2..] };
-        assert_eq!(pass_at(&mut collector, later).lines(), kept, "{seconds}");
-        assert_eq!(pass_at(&mut collector, later + 1).lines(), &all[2..]);
+        assert_eq!(pass_at(&mut collector, NOW).lines(), kept, "{seconds}");
+        let later = NOW + 60 * SECOND;
+        assert_eq!(
+            pass_at(&mut collector, later - 1).lines(),
+            kept,
+            "{seconds}"
+        );
+        assert_eq!(pass_at(&mut collector, later).lines(), &all[2..]);
     }
 }
 
@@ -540,7 +544,7 @@ fn what_went_long_ago_is_listed_no_more_and_what_is_there_still_is() {
         assert!(fold.lists_file(&File::open(directory.join(&stays)).unwrap()));
         let file = File::open(directory.join(&name)).unwrap();
         assert!(!fold.lists_file(&file));
-        fold.add(name.as_ref(), &file, None).unwrap();
+        fold.add(name.as_ref(), &file, NOW, None).unwrap();
         let bytes = fold.write(now, HOUR).unwrap();
         directory.replace(LEDGER_NAME, &bytes);
         directory.remove(&name);
@@ -572,11 +576,11 @@ fn what_is_damaged_or_of_no_worker_is_not_folded() {
     let mut fold = Fold::begin(None, BootId::current()).unwrap();
     for name in ["counter_7.db", "counter_8.db"] {
         let file = File::open(directory.join(name)).unwrap();
-        let outcome = fold.add(name.as_ref(), &file, None);
+        let outcome = fold.add(name.as_ref(), &file, NOW, None);
         assert!(matches!(outcome, Err(NotFolded::Damaged(_))), "{name}");
     }
     let file = File::open(directory.join("state.prom")).unwrap();
-    let outcome = fold.add("state.prom".as_ref(), &file, None);
+    let outcome = fold.add("state.prom".as_ref(), &file, NOW, None);
     assert!(matches!(outcome, Err(NotFolded::Workerless)));
     assert_eq!(fold.count(), 0);
 }
