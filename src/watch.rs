@@ -23,7 +23,7 @@ use crate::pool::{Pool, Suspects};
 
 /// Watches until it is dropped.
 pub(crate) async fn watch(pool: Arc<Pool>) {
-    let hint = Arc::new(Notify::new());
+    let hint = Arc::clone(pool.hint());
     let mut watches = Watches::new(&pool, &hint);
     let mut rescan = Instant::now() + RESCAN;
     loop {
@@ -227,7 +227,11 @@ fn take_note(event: &notify::Result<Event>, suspects: &Suspects) {
                 names.for_each(|name| suspects.add(name));
             }
         }
-        _ => suspects.add_all(),
+        Ok(_) => {
+            info!("Lost events of the watch; every file is looked at.");
+            suspects.add_all();
+        }
+        Err(_) => suspects.add_all(),
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum FoldFailure {
     Missing { source: io::Error },
     /// `[fold.lock]`: another process folds there.
     NotOurs,
+    /// `[ledger.lineage]`: the ledger that lies there is older than one that was seen before.
+    Older,
     /// `[ledger.version]`: the ledger that lies there cannot be read.
     Refused(Damage),
     /// The new ledger cannot be read.
@@ -41,7 +43,7 @@ impl FoldFailure {
             FoldFailure::Denied { .. } => "memory",
             FoldFailure::Missing { .. } => "missing",
             FoldFailure::NotOurs => "elsewhere",
-            FoldFailure::Refused(_) => "refused",
+            FoldFailure::Older | FoldFailure::Refused(_) => "refused",
         }
     }
 }
@@ -61,6 +63,10 @@ impl fmt::Display for FoldFailure {
             }
             FoldFailure::NotOurs => formatter.write_str(
                 "another headcount folds this directory; one is enough, and both serve the same",
+            ),
+            FoldFailure::Older => formatter.write_str(
+                "headcount.ledger is older than the one that was there before, and is not touched: \
+                 put the newer one back, or restart headcount to go on with this one",
             ),
             FoldFailure::Refused(damage) => write!(
                 formatter,
@@ -82,7 +88,7 @@ impl std::error::Error for FoldFailure {
             | FoldFailure::Missing { source } => Some(source),
             FoldFailure::Fold(error) => Some(error),
             FoldFailure::Refused(damage) | FoldFailure::Unreadable(damage) => Some(damage),
-            FoldFailure::NotOurs => None,
+            FoldFailure::NotOurs | FoldFailure::Older => None,
         }
     }
 }

@@ -9,7 +9,7 @@ mod error;
 mod files;
 mod step;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -49,6 +49,8 @@ pub(crate) struct Folder {
     is_clean: bool,
     /// When a peer's file was seen first under its folding name.
     aside: HashMap<OsString, Instant>,
+    /// When the last ledger was written that it has seen, in nanoseconds since 1970.
+    written: u64,
     /// When the next round may begin.
     due: Instant,
     /// Who has which place, as long as it has not been written down.
@@ -78,6 +80,7 @@ impl Folder {
             held: None,
             is_clean: false,
             aside: HashMap::new(),
+            written: 0,
             due: Instant::now(),
             places: None,
         }
@@ -119,6 +122,7 @@ impl Folder {
             held: Some(directory),
             is_clean,
             aside,
+            written,
             ..
         } = self
         else {
@@ -130,6 +134,13 @@ impl Folder {
         let ledger = directory.open_file(LEDGER_NAME.as_ref());
         let ledger = ledger.map_err(FoldFailure::Refused)?;
         let mut fold = Fold::begin(ledger.as_ref(), boot).map_err(FoldFailure::Refused)?;
+        // [ledger.lineage]
+        if fold.written() > 0 && fold.written() < *written {
+            return Err(FoldFailure::Older);
+        }
+        *written = fold.written().max(*written);
+        let present: HashSet<&OsStr> = dead.iter().map(|file| &*file.name).collect();
+        aside.retain(|name, _| present.contains(&**name));
         let mut round = Round::default();
         if !std::mem::replace(is_clean, true) {
             *is_clean = files::clean(directory, &mut fold)?;
@@ -166,7 +177,7 @@ impl Folder {
                 EARLIER_LEDGER_NAME.as_ref(),
             )?;
         }
-        publish(directory, &image, boot)?;
+        *written = publish(directory, &image, boot)?;
         for name in &folded {
             round.is_stuck |= !files::delete(directory, name);
             aside.remove(*name);
@@ -187,6 +198,7 @@ impl Folder {
         // [merge.directory.replaced]: another directory's lock is another one.
         if known.is_none_or(|known| identity(&known) != there) {
             self.is_clean = false;
+            self.written = 0;
             self.aside.clear();
             self.held = None;
             let directory = FoldDirectory::open(&self.path).map_err(missing)?;
@@ -287,8 +299,8 @@ fn is_dead(dead: &DeadFile, file: &File, directory: &FoldDirectory) -> bool {
     Proofs::default().verdict(&asked).liveness == Liveness::Dead
 }
 
-/// `[fold.order]`: from the step `write` to the step `settle`.
-fn publish(directory: &FoldDirectory, image: &[u8], boot: BootId) -> Result<(), FoldFailure> {
+/// `[fold.order]`: from the step `write` to the step `settle`; when the ledger was written.
+fn publish(directory: &FoldDirectory, image: &[u8], boot: BootId) -> Result<u64, FoldFailure> {
     let unfinished: &OsStr = UNFINISHED_LEDGER_NAME.as_ref();
     let written = files::write(directory, unfinished, image)?;
     reached(Step::Write);
@@ -299,12 +311,12 @@ fn publish(directory: &FoldDirectory, image: &[u8], boot: BootId) -> Result<(), 
     written.sync_all().map_err(failed)?;
     reached(Step::Sync);
     // What no reader could read must not take the place of what every reader can.
-    fold::read_back(&written, boot).map_err(FoldFailure::Unreadable)?;
+    let when = fold::read_back(&written, boot).map_err(FoldFailure::Unreadable)?;
     files::rename(directory, unfinished, LEDGER_NAME.as_ref())?;
     reached(Step::Publish);
     directory.handle().sync_all().map_err(failed)?;
     reached(Step::Settle);
-    Ok(())
+    Ok(when)
 }
 
 /// In nanoseconds since 1970; zero on a machine whose clock stands before that.

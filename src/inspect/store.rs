@@ -46,6 +46,9 @@ fn describe_reader(reader: &StoreReader, out: &mut String) -> std::fmt::Result {
     writeln!(out, "lock         {lock}")?;
     writeln!(out, "used         {} bytes of catalog", reader.used())?;
     writeln!(out, "refused      {} series", reader.refused())?;
+    if let Some(root) = catalog.root() {
+        writeln!(out, "root         {root}")?;
+    }
     writeln!(out, "labels       {{{}}}", labels(catalog.labels()))?;
     for block in catalog.blocks() {
         describe_block(block, out)?;

@@ -22,7 +22,7 @@ use headcount_collect::collector::{Collection, Collector};
 use headcount_collect::model::Family;
 use headcount_collect::rules::{Rules, WorkerLabel};
 use headcount_format::identity::BootId;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::task::{JoinError, spawn_blocking};
 
 use folding::Folding;
@@ -49,6 +49,8 @@ pub(crate) struct Pool {
     /// An asynchronous lock, so that scrapes that wait for it hold no thread.
     passes: Arc<Mutex<Passes>>,
     suspects: Arc<Suspects>,
+    /// Has the watch look at once.
+    hint: Arc<Notify>,
     folding: Arc<Folding>,
     ready: Arc<AtomicBool>,
 }
@@ -99,9 +101,15 @@ impl Pool {
             rules,
             passes,
             suspects: Arc::default(),
+            hint: Arc::default(),
             folding,
             ready: Arc::default(),
         }
+    }
+
+    /// What has the watch look at once.
+    pub(crate) fn hint(&self) -> &Arc<Notify> {
+        &self.hint
     }
 
     /// Where a watch says which workers may have died or begun.
@@ -197,9 +205,16 @@ impl Pool {
         let mut passes = Arc::clone(&self.passes).lock_owned().await;
         let ready = Arc::clone(&self.ready);
         let (suspects, folding) = (Arc::clone(&self.suspects), Arc::clone(&self.folding));
+        let hint = Arc::clone(&self.hint);
         spawn_blocking(move || {
             passes.prepare(&suspects);
             let mut pass = passes.pass();
+            // Another directory is watched only once somebody has seen it.
+            let replaced = pass.collection.directories.iter();
+            let replaced = replaced.map(|directory| directory.replaced).sum();
+            if std::mem::replace(&mut passes.replaced, replaced) != replaced {
+                hint.notify_one();
+            }
             pass.folds = folding.states();
             if pass
                 .collection
@@ -242,8 +257,9 @@ struct Passes {
     ruling: Option<Ruling>,
     budgets: Budgets,
     worker_label: WorkerLabel,
-    /// How many directories there are.
+    /// How many directories there are, and how often others have taken their places.
     directories: usize,
+    replaced: u64,
     /// `[life.shared]`: those that were found at the last look at all processes.
     shared: Vec<PathBuf>,
     /// Whether the next pass looks at all processes.
@@ -272,6 +288,7 @@ impl Passes {
             budgets: settings.budgets,
             worker_label,
             directories: directories.len(),
+            replaced: 0,
             shared: Vec::new(),
             looks_for_shared: true,
         }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::identity::Incarnation;
 use crate::layout::{
     CELLS_PER_PAGE, FIRST_SEGMENT_END, MAX_STORE_BYTES, PAGE_BYTES, STAMPED_CELLS, block_kind,
 };
@@ -24,6 +25,7 @@ pub struct Catalog {
     levels: Vec<Level>,
     folded_stores: Vec<FoldedStore>,
     folded_files: Vec<FoldedFile>,
+    root: Option<Incarnation>,
     /// Where the last segment or block ends; the next begins here or later.
     end: u64,
     additive_cells: u64,
@@ -68,6 +70,7 @@ impl Default for Catalog {
             levels: Vec::new(),
             folded_stores: Vec::new(),
             folded_files: Vec::new(),
+            root: None,
             end: FIRST_SEGMENT_END,
             additive_cells: 0,
             registers: 0,
@@ -115,6 +118,11 @@ impl Catalog {
     /// `[ledger.folded]`: the files of other clients that a ledger holds.
     pub fn folded_files(&self) -> &[FoldedFile] {
         &self.folded_files
+    }
+
+    /// `[ledger.root]`: the first generation of a ledger, if it says which.
+    pub fn root(&self) -> Option<Incarnation> {
+        self.root
     }
 
     /// How many additive cells the shared lane has.
@@ -165,6 +173,10 @@ impl Catalog {
                 Ok(())
             }
             // Every segment has room for the record that names the next.
+            Record::Root(root) => {
+                self.root = Some(root);
+                Ok(())
+            }
             Record::Segment { length, .. } if length < 24 || !length.is_multiple_of(8) => {
                 Err(CatalogError::Contradiction("a segment is too short"))
             }

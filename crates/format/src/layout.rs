@@ -117,6 +117,8 @@ pub mod record_kind {
     pub const FOLDED_FILES: u32 = 9;
     /// `[ledger.level]`: whose the value of a series of a ledger is that is no total.
     pub const LEVEL: u32 = 10;
+    /// `[ledger.root]`: of which first generation a ledger is.
+    pub const ROOT: u32 = 11;
 }
 
 /// What a block of a store holds (`spec/store.md`, chapter 5).

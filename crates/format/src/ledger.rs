@@ -71,12 +71,13 @@ impl fmt::Display for LedgerError {
 impl std::error::Error for LedgerError {}
 
 impl LedgerImage {
-    /// An empty ledger of this boot, written at `when`, in nanoseconds since 1970.
+    /// An empty ledger of this boot, written at `when`, in nanoseconds since 1970, that follows on
+    /// the first generation `root`; `None` for a first one.
     ///
     /// # Errors
     ///
     /// When the operating system has no random bytes for its incarnation.
-    pub fn new(boot: BootId, when: u64) -> io::Result<LedgerImage> {
+    pub fn new(boot: BootId, when: u64, root: Option<Incarnation>) -> io::Result<LedgerImage> {
         let header = Header {
             incarnation: Incarnation::random()?,
             boot,
@@ -86,20 +87,16 @@ impl LedgerImage {
             // Nobody writes it once it has its name.
             lock: LockKind::Missing,
         };
+        let root = Record::Root(root.unwrap_or(header.incarnation));
         Ok(LedgerImage {
             header,
             families: Vec::new(),
             series: 0,
-            records: Vec::new(),
+            records: vec![root.encode()],
             lanes: vec![Vec::new()],
             registers: Vec::new(),
             stamped: Vec::new(),
         })
-    }
-
-    /// `[ledger.whole]`: which generation it is.
-    pub fn generation(&self) -> Incarnation {
-        self.header.incarnation
     }
 
     /// Adds a family, and yields its number.
@@ -333,7 +330,8 @@ mod tests {
     fn a_ledger_is_written_as_its_vector() {
         let created = 1_700_000_001_000_000_000;
         let died = 1_700_000_900_000_000_000;
-        let mut image = LedgerImage::new(BootId([0; 16]), 0).unwrap();
+        let root = Incarnation(std::array::from_fn(|index| 32 + index as u8));
+        let mut image = LedgerImage::new(BootId([0; 16]), 0, Some(root)).unwrap();
         image.header = Header {
             incarnation: Incarnation(std::array::from_fn(|index| index as u8)),
             boot: BootId(std::array::from_fn(|index| 0xa0 + index as u8)),
@@ -405,7 +403,7 @@ mod tests {
     // [store.catalog.segment] [store.cells.page]
     #[test]
     fn a_catalog_that_is_too_long_for_the_first_segment_goes_on_behind_the_blocks() {
-        let mut image = LedgerImage::new(BootId::default(), 0).unwrap();
+        let mut image = LedgerImage::new(BootId::default(), 0, None).unwrap();
         let mut requests = family(MetricType::Histogram, "requests", "");
         requests.label_names = vec!["path".into()];
         requests.bounds = (0..298).map(f64::from).collect();

@@ -77,6 +77,10 @@ def level(number, died, pid=""):
     return record(10, struct.pack("<IIQ", number, 0, died) + text(pid))
 
 
+def root(incarnation):
+    return record(11, incarnation)
+
+
 def header(version=1, started=1_700_000_000_123_456_789, pid=4711, role=0, lock=1, crc=None):
     def raw(checksum):
         return (
@@ -210,6 +214,7 @@ def ledger():
         (block(1, 3 * PAGE, PAGE, lane=1), "additive cells, lane 1"),
         (block(2, 4 * PAGE, PAGE), "registers"),
         (block(3, 5 * PAGE, PAGE), "stamped registers"),
+        (root(bytes(range(32, 48))), "the first generation"),
         (family(1, "requests", "Requests answered.", label_names=["method"]), "family 0, a counter"),
         (series(0, 0, CREATED, ["GET"]), "series 0"),
         (family(1, "jobs", mode=11), "family 1, a bare counter"),

@@ -11,11 +11,12 @@ use std::sync::Arc;
 use headcount_format::identity::{BootId, Incarnation};
 use headcount_format::layout::{LEDGER_NAME, incarnation_of};
 
+use super::departed::Gone;
 use super::tracked::Tracked;
 use crate::dialect::{Share, Source, StoreFile, Tally};
 use crate::directory::{Directory, FileIdentity};
 use crate::intake::{DirectoryId, Intake};
-use crate::report::{FoldedReport, LedgerReport, LedgerState};
+use crate::report::{Damage, DamageReason, FoldedReport, LedgerReport, LedgerState};
 use crate::table::{Contributor, Table};
 
 /// What lies under a ledger's name.
@@ -28,8 +29,19 @@ pub(super) struct Ledger {
     state: LedgerState,
 }
 
+/// What a look at a ledger has found.
+#[derive(Debug)]
+pub(super) enum Seen {
+    /// Another ledger is held than before, and what the one before has left if this one does not
+    /// follow on it.
+    Other(Option<Gone>),
+    Same,
+}
+
 #[derive(Debug)]
 struct Held {
+    /// Of which first generation it is.
+    root: Arc<str>,
     source: StoreFile,
     folded: Folded,
     /// What it lists, to be shown.
@@ -83,7 +95,7 @@ impl Folded {
 }
 
 impl Ledger {
-    /// Looks at what lies under the name now; whether another ledger is held than before.
+    /// Looks at what lies under the name now.
     ///
     /// `[ledger.version]`: one that cannot be read is never held, and the one before stays.
     pub(super) fn look(
@@ -92,11 +104,11 @@ impl Ledger {
         number: DirectoryId,
         boot: BootId,
         intake: &mut Intake,
-    ) -> bool {
+    ) -> Seen {
         let identity = directory.identity_of(LEDGER_NAME.as_ref());
         let is_settled = !matches!(self.state, LedgerState::Refused(_));
         if identity == self.identity && is_settled {
-            return false;
+            return Seen::Same;
         }
         let opened = match directory.open(&OsString::from(LEDGER_NAME)) {
             Ok(Some(file)) => file,
@@ -107,41 +119,67 @@ impl Ledger {
                     Some(_) => LedgerState::Gone,
                     None => LedgerState::Missing,
                 };
-                return false;
+                return Seen::Same;
             }
             Err(damage) => {
                 self.identity = identity;
                 self.state = LedgerState::Refused(damage);
-                return false;
+                return Seen::Same;
             }
         };
         let metadata = opened.metadata().ok();
         self.identity = metadata.as_ref().map(FileIdentity::of);
         let bytes = metadata.map_or(0, |metadata| metadata.len());
         match StoreFile::open_ledger(&opened, number, boot, intake) {
-            Ok(Some(source)) => {
-                if let Some(before) = &mut self.held {
-                    before.source.release(intake);
-                }
-                self.held = Some(Held {
-                    folded: Folded::of(&source),
-                    listed: folded(&source).into(),
-                    source,
-                    bytes,
-                });
-                self.state = LedgerState::Good;
-                true
-            }
+            Ok(Some(source)) => self.hold(source, bytes, intake),
             // [ledger.boot]
             Ok(None) => {
                 self.state = LedgerState::EarlierBoot;
-                false
+                Seen::Same
             }
             Err(damage) => {
                 self.state = LedgerState::Refused(damage);
-                false
+                Seen::Same
             }
         }
+    }
+
+    /// `[ledger.lineage]`
+    fn hold(&mut self, source: StoreFile, bytes: u64, intake: &mut Intake) -> Seen {
+        let root = root(&source);
+        let mut left = None;
+        if let Some(before) = &mut self.held {
+            let is_kin = root == before.root;
+            if is_kin && source.header().started < before.source.header().started {
+                self.state = LedgerState::Refused(Damage {
+                    reason: DamageReason::Foreign,
+                    detail: "it is older than the one that was read before".to_owned(),
+                });
+                return Seen::Same;
+            }
+            left = (!is_kin).then(|| Gone {
+                identity: None,
+                incarnation: Some(Arc::clone(&before.root)),
+                left: before.source.lasting(),
+                carried: Vec::new(),
+                stands_in: false,
+            });
+            before.source.release(intake);
+        }
+        self.held = Some(Held {
+            root,
+            folded: Folded::of(&source),
+            listed: folded(&source).into(),
+            source,
+            bytes,
+        });
+        self.state = LedgerState::Good;
+        Seen::Other(left)
+    }
+
+    /// Of which first generation the one is that is held.
+    pub(super) fn root(&self) -> Option<&Arc<str>> {
+        self.held.as_ref().map(|held| &held.root)
     }
 
     /// `[ledger.snapshot]`: whether what was looked at is what lies there still.
@@ -234,4 +272,12 @@ fn folded(ledger: &StoreFile) -> Vec<FoldedReport> {
     let mut all: Vec<FoldedReport> = stores.chain(files).collect();
     all.sort_by_key(|folded| std::cmp::Reverse(folded.when));
     all
+}
+
+/// Of which first generation a ledger is: itself, if it does not say.
+fn root(ledger: &StoreFile) -> Arc<str> {
+    let root = ledger.catalog().root();
+    root.unwrap_or(ledger.header().incarnation)
+        .to_string()
+        .into()
 }

@@ -392,8 +392,12 @@ impl Collector {
         self.settle_the_dead();
         let table = &mut self.shared.intake.table;
         table.begin_pass();
-        let heirs: Vec<_> = self.directories.iter().map(Pool::heirs).collect();
         let awake = sources(&self.directories, |file| !file.rests);
+        // Only of the dead it matters whether they are among the last.
+        let heirs = match awake.iter().any(|(_, file, _)| file.is_dead()) {
+            true => self.directories.iter().map(Pool::heirs).collect(),
+            false => vec![None; self.directories.len()],
+        };
         for (number, (pool, file, source)) in (self.settled.0..).zip(awake) {
             tell(number, file, source, heirs[pool].as_ref(), table);
         }

@@ -14,7 +14,7 @@ use headcount_format::identity::BootId;
 use headcount_format::layout::SLOTS_NAME;
 
 use super::departed::{Departed, Gone};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Seen};
 use super::tracked::{Look, Reading, Tracked};
 use super::{DeadFile, DirectoryReport, WorkerFile};
 use crate::dialect::Shared;
@@ -284,8 +284,9 @@ impl Pool {
             let Pool {
                 directory, ledger, ..
             } = self;
-            if ledger.look(directory, self.number, boot, &mut shared.intake) {
-                self.switch(&mut shared.intake);
+            let seen = ledger.look(directory, self.number, boot, &mut shared.intake);
+            if let Seen::Other(left) = seen {
+                self.switch(left, &mut shared.intake);
             }
             let limit = room.files.saturating_sub(self.nameless_count(room.files));
             let listed = self
@@ -321,7 +322,7 @@ impl Pool {
     }
 
     /// `[ledger.switch]`: takes out what another ledger tells from now on.
-    fn switch(&mut self, intake: &mut Intake) {
+    fn switch(&mut self, left: Option<Gone>, intake: &mut Intake) {
         self.is_changed = true;
         let Pool {
             ledger,
@@ -339,9 +340,17 @@ impl Pool {
         };
         files.retain(|_, tracked| stays(tracked));
         nameless.retain_mut(stays);
+        let root = ledger.root();
         if let Some(folded) = ledger.folded() {
-            let is_told = |gone: &Gone| folded.lists(gone.identity, gone.incarnation.as_ref());
+            let is_told = |gone: &Gone| {
+                folded.lists(gone.identity, gone.incarnation.as_ref())
+                    || (root.is_some() && gone.incarnation.as_ref() == root)
+            };
             departed.take_back(is_told, intake);
+        }
+        // [ledger.lineage]
+        if let Some(left) = left {
+            departed.bury(left, intake);
         }
     }
 

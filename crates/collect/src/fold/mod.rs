@@ -257,6 +257,13 @@ impl Fold {
         Ok(())
     }
 
+    /// When the ledger that it began with was written, in nanoseconds since 1970; zero where there was
+    /// none.
+    pub fn written(&self) -> u64 {
+        let ledger = self.ledger.as_ref();
+        ledger.map_or(0, |ledger| ledger.header().started)
+    }
+
     /// How many files have been added.
     pub fn count(&self) -> usize {
         self.added.len()
@@ -269,7 +276,12 @@ impl Fold {
     ///
     /// [`FoldError`].
     pub fn write(mut self, now: u64, time_to_live: Duration) -> Result<Vec<u8>, FoldError> {
-        let mut image = LedgerImage::new(self.boot, now).map_err(FoldError::Random)?;
+        let before = self.ledger.as_ref();
+        let root = before.and_then(|ledger| ledger.catalog().root());
+        // [ledger.root]: later than the one before, whatever the clock says.
+        let when = before.map_or(now, |ledger| now.max(ledger.header().started + 1));
+        let image = LedgerImage::new(self.boot, when, root);
+        let mut image = image.map_err(FoldError::Random)?;
         if std::mem::take(&mut self.shared.intake.table.is_stale) {
             self.shared.intake.table.forget_slots();
             self.rebind();
@@ -376,15 +388,15 @@ impl Fold {
     }
 }
 
-/// How many series the ledger in `file` holds, read as any reader does.
+/// When the ledger in `file` was written, in nanoseconds since 1970, if any reader can read it.
 ///
 /// # Errors
 ///
 /// [`Damage`] for what is not a ledger of this boot.
-pub fn read_back(file: &File, boot: BootId) -> Result<usize, Damage> {
+pub fn read_back(file: &File, boot: BootId) -> Result<u64, Damage> {
     let mut intake = Intake::default();
     let ledger = StoreFile::open_ledger(file, 0, boot, &mut intake)?;
-    Ok(ledger.map_or(0, |ledger| ledger.catalog().series().len()))
+    Ok(ledger.map_or(0, |ledger| ledger.header().started))
 }
 
 /// `[ledger.boot]`: whether `file` is the ledger of another boot.

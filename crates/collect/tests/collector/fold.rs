@@ -490,6 +490,49 @@ fn a_ledger_that_is_deleted_leaves_its_totals() {
     ));
 }
 
+// [ledger.lineage]
+#[test]
+fn a_ledger_that_begins_anew_is_added_to_the_one_that_was_deleted() {
+    let directory = Directory::new();
+    let (_, name) = store(&directory, &[2.5], &[1.0]);
+    fold(&directory, &[name]);
+    let first = fs::read(directory.join(LEDGER_NAME)).unwrap();
+    let mut running = watch(&directory);
+    let (_, name) = store(&directory, &[4.0], &[1.0]);
+    let all = pass_at(&mut running, NOW).lines();
+    directory.remove(LEDGER_NAME);
+    fold(&directory, &[name]);
+    assert_eq!(pass_at(&mut running, NOW).lines(), all);
+    // Who begins now knows no more than what is there.
+    assert_eq!(fresh(&directory).value("jobs_total"), Some(4.0));
+    // The first one comes back in place of the second, which stays in memory.
+    directory.replace(LEDGER_NAME, &first);
+    assert_eq!(pass_at(&mut running, NOW).lines(), all);
+}
+
+// [ledger.lineage]
+#[test]
+fn a_ledger_that_is_older_than_the_one_that_was_read_is_refused() {
+    let directory = Directory::new();
+    let (_, name) = store(&directory, &[2.5], &[1.0]);
+    fold(&directory, &[name]);
+    let older = fs::read(directory.join(LEDGER_NAME)).unwrap();
+    let (_, name) = store(&directory, &[4.0], &[1.0]);
+    // [ledger.root]: the clock may have been set back meanwhile.
+    fold_at(&directory, &[name], NOW - SECOND, HOUR);
+    let newer = fs::read(directory.join(LEDGER_NAME)).unwrap();
+    let mut running = watch(&directory);
+    let all = pass_at(&mut running, NOW).lines();
+    directory.replace(LEDGER_NAME, &older);
+    let pass = pass_at(&mut running, NOW);
+    assert_eq!(pass.lines(), all);
+    assert_eq!(pass.0.directories[0].ledger.state.name(), "refused");
+    directory.replace(LEDGER_NAME, &newer);
+    let pass = pass_at(&mut running, NOW);
+    assert_eq!(pass.lines(), all);
+    assert_eq!(pass.0.directories[0].ledger.state.name(), "good");
+}
+
 // [ledger.boot]
 #[test]
 fn a_ledger_of_another_boot_is_set_aside() {

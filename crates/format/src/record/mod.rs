@@ -8,6 +8,7 @@ mod ledger;
 
 use std::fmt;
 
+use crate::identity::Incarnation;
 use crate::layout::{MAX_LABELS, MAX_PARTS, record_kind};
 use crate::metric::{MetricType, Mode};
 use bytes::{Decoder, Encoder};
@@ -39,6 +40,8 @@ pub enum Record {
         /// The number of the series, counted from zero in the order of their records.
         series: u32,
     },
+    /// `[ledger.root]`: the first generation of a ledger.
+    Root(Incarnation),
     /// `[store.record.segment]`
     Segment {
         /// Where the catalog goes on, in bytes from the start of the file.
@@ -174,6 +177,10 @@ impl Record {
                 out.u32(*series);
                 record_kind::REMOVAL
             }
+            Record::Root(incarnation) => {
+                out.bytes(&incarnation.0);
+                record_kind::ROOT
+            }
             Record::Segment { offset, length } => {
                 out.u64(*offset);
                 out.u64(*length);
@@ -214,6 +221,7 @@ impl Record {
             record_kind::REMOVAL => Record::Removal {
                 series: from.u32("series number")?,
             },
+            record_kind::ROOT => Record::Root(Incarnation(from.take("incarnation")?)),
             record_kind::SEGMENT => Record::Segment {
                 offset: from.u64("segment offset")?,
                 length: from.u64("segment length")?,
@@ -386,7 +394,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::identity::Incarnation;
 
     fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
         let (header, body) = bytes.split_at(RECORD_HEADER_BYTES);
@@ -513,6 +520,7 @@ mod tests {
             block,
             pairs().prop_map(Record::Labels),
             lists(),
+            any::<[u8; 16]>().prop_map(|root| Record::Root(Incarnation(root))),
             (any::<(u32, u32, u64)>(), text()).prop_map(|((series, place, died), pid)| {
                 let place = place.checked_sub(1);
                 Record::Level(Level {
