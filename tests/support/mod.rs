@@ -10,6 +10,8 @@ pub(crate) mod prometheus;
 pub(crate) mod python;
 pub(crate) mod random;
 pub(crate) mod sidecar;
+#[path = "../../crates/writer/tests/processes/support/unshown.rs"]
+pub(crate) mod unshown;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -10,7 +10,7 @@ use std::process::Command;
 use rustix::io::Result;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::TempDir;
+use super::{TempDir, unshown};
 
 /// A directory for a pool, and what it lies on.
 #[derive(Debug)]
@@ -32,8 +32,8 @@ impl Ground {
         Ground::plain(TempDir::within(Path::new(env!("CARGO_TARGET_TMPDIR"))))
     }
 
-    /// An overlay, as the file system of a container is.
-    pub(crate) fn overlay() -> Ground {
+    /// An overlay, as the file system of a container is; `None` where the machine has none to give.
+    pub(crate) fn overlay() -> Option<Ground> {
         let place = TempDir::new();
         let layers = ["lower", "upper", "work", "merged"].map(|name| place.path().join(name));
         layers.iter().for_each(|layer| make(layer));
@@ -44,7 +44,13 @@ impl Ground {
             upper.display(),
             work.display()
         );
-        Ground::mounted(place, &merged, "overlay", &options)
+        match mount_at(&merged, "overlay", &options) {
+            Ok(()) => Some(Ground::on(place, merged)),
+            Err(error) => {
+                unshown::tell("overlayfs", &format_args!("{error}; {PRIVILEGE}"));
+                None
+            }
+        }
     }
 
     /// A small file system in memory.
@@ -55,8 +61,9 @@ impl Ground {
         Ground::mounted(place, &mounted, "tmpfs", &format!("size={size}"))
     }
 
-    /// A small ext4 whose blocks are smaller than a page.
-    pub(crate) fn ext4_of_small_blocks() -> Ground {
+    /// A small ext4 whose blocks are smaller than a page; `None` where the machine has no loop
+    /// device to give.
+    pub(crate) fn ext4_of_small_blocks() -> Option<Ground> {
         let place = TempDir::new();
         let (image, mounted) = (place.path().join("image"), place.path().join("mounted"));
         make(&mounted);
@@ -67,8 +74,16 @@ impl Ground {
         succeed(make_it.arg(&image), "install e2fsprogs");
         let mut mount_it = Command::new("mount");
         mount_it.args(["-o", "loop"]).arg(&image).arg(&mounted);
-        succeed(&mut mount_it, PRIVILEGE);
-        Ground::on(place, mounted)
+        let output = mount_it.output().expect("mount is part of every system");
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr);
+            unshown::tell(
+                "ext4 on a loop device",
+                &format_args!("{told}; {PRIVILEGE}"),
+            );
+            return None;
+        }
+        Some(Ground::on(place, mounted))
     }
 
     /// The pool's directory.
@@ -85,14 +100,7 @@ impl Ground {
     }
 
     fn mounted(place: TempDir, at: &Path, kind: &str, options: &str) -> Ground {
-        let mounted: Result<()> = mount(
-            kind,
-            at,
-            kind,
-            MountFlags::empty(),
-            &*CString::new(options).expect("no zero in it"),
-        );
-        if let Err(error) = mounted {
+        if let Err(error) = mount_at(at, kind, options) {
             panic!("failed to mount a file system of kind {kind}: {error}; {PRIVILEGE}");
         }
         Ground::on(place, at.to_owned())
@@ -116,6 +124,11 @@ impl Drop for Ground {
             let _ = unmount(mounted, UnmountFlags::DETACH);
         }
     }
+}
+
+fn mount_at(at: &Path, kind: &str, options: &str) -> Result<()> {
+    let options = CString::new(options).expect("no zero in it");
+    mount(kind, at, kind, MountFlags::empty(), &*options)
 }
 
 fn make(directory: &Path) {

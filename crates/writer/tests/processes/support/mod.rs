@@ -8,6 +8,7 @@ pub(crate) mod grounds;
 pub(crate) mod old_kernel;
 pub(crate) mod raw;
 pub(crate) mod stores;
+pub(crate) mod unshown;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
