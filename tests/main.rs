@@ -4,6 +4,7 @@
 
 mod dialects;
 mod gunicorn;
+mod ledger;
 mod life;
 mod liveness;
 mod parity;

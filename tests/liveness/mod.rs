@@ -7,4 +7,4 @@ mod namespaces;
 mod places;
 mod strangers;
 mod successors;
-mod worker;
+pub(crate) mod worker;

@@ -17,7 +17,7 @@ use crate::support::{TempDir, eventually, python, workspace};
 
 /// Whose client a worker has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Client {
+pub(crate) enum Client {
     /// Ruby's prometheus-client, its DirectFileStore; a look-alike.
     Direct,
     /// GitLab's prometheus-client-mmap.
@@ -29,7 +29,7 @@ pub(super) enum Client {
 }
 
 impl Client {
-    pub(super) const ALL: [Client; 4] = [
+    pub(crate) const ALL: [Client; 4] = [
         Client::Direct,
         Client::GitLab,
         Client::Python,
@@ -37,7 +37,7 @@ impl Client {
     ];
 
     /// The command that starts a worker, of an identifier that is its pid unless one is given.
-    pub(super) fn command(self, directory: &Path, identifier: &[&str]) -> Command {
+    pub(crate) fn command(self, directory: &Path, identifier: &[&str]) -> Command {
         let living = |name: &str| workspace().join("tests/peers/living").join(name);
         let mut command = match self {
             Client::Store => worker::command(directory),
@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// How the sidecar knows whether its workers run.
-    pub(super) fn method(self) -> &'static str {
+    pub(crate) fn method(self) -> &'static str {
         match self {
             Client::Store => "lock",
             Client::Direct | Client::GitLab | Client::Python => "lease",
@@ -70,12 +70,12 @@ impl Client {
 }
 
 /// A worker that has `level` in the gauge and has counted one job.
-pub(super) fn start(client: Client, directory: &Path, level: u32) -> Actor {
+pub(crate) fn start(client: Client, directory: &Path, level: u32) -> Actor {
     at_work(client.command(directory, &[]), level)
 }
 
 /// The same, of what is or becomes a worker.
-pub(super) fn at_work(command: Command, level: u32) -> Actor {
+pub(crate) fn at_work(command: Command, level: u32) -> Actor {
     let mut worker = worker::start_as(command, "");
     worker::tell(&mut worker, &format!("gauge livesum {level}"));
     worker::tell(&mut worker, "work 1");
@@ -83,7 +83,7 @@ pub(super) fn at_work(command: Command, level: u32) -> Actor {
 }
 
 /// `command`, started by `program` with these arguments.
-pub(super) fn started_by(program: &str, arguments: &[&str], command: &Command) -> Command {
+pub(crate) fn started_by(program: &str, arguments: &[&str], command: &Command) -> Command {
     let mut outer = Command::new(program);
     outer
         .args(arguments)
@@ -99,14 +99,14 @@ pub(super) fn started_by(program: &str, arguments: &[&str], command: &Command) -
 }
 
 /// `headcount serve` of a directory, by rules that say what the metrics of a DirectFileStore are.
-pub(super) fn serve(directory: &Path, rules: &TempDir) -> Command {
+pub(crate) fn serve(directory: &Path, rules: &TempDir) -> Command {
     let mut command = headcount("serve");
     command.args(arguments(directory, rules));
     command
 }
 
 /// The arguments of [`serve`].
-pub(super) fn arguments(directory: &Path, rules: &TempDir) -> Vec<OsString> {
+pub(crate) fn arguments(directory: &Path, rules: &TempDir) -> Vec<OsString> {
     let path = rules.join("rules.yaml");
     files::write(&path, RULES.as_bytes());
     files::set_mode(rules.path(), 0o755);
@@ -115,17 +115,17 @@ pub(super) fn arguments(directory: &Path, rules: &TempDir) -> Vec<OsString> {
 }
 
 /// The sum of the gauge over the workers that live.
-pub(super) fn level(served: &Exposition) -> f64 {
+pub(crate) fn level(served: &Exposition) -> f64 {
     served.sum("level_livesum", &[])
 }
 
 /// The jobs that all workers have counted, the dead too.
-pub(super) fn jobs(served: &Exposition) -> f64 {
+pub(crate) fn jobs(served: &Exposition) -> f64 {
     served.sum("jobs_total", &[])
 }
 
 /// How many files' workers are known by `method`.
-pub(super) fn known_by(own: &Exposition, method: &str) -> f64 {
+pub(crate) fn known_by(own: &Exposition, method: &str) -> f64 {
     own.sum(
         "headcount_liveness_files",
         &[&format!("method=\"{method}\"")],
@@ -134,7 +134,7 @@ pub(super) fn known_by(own: &Exposition, method: &str) -> f64 {
 
 /// The files of `directory` that nobody else has, of one worker if they were listed around its
 /// start.
-pub(super) fn new_files(directory: &Path, before: &[PathBuf]) -> Vec<PathBuf> {
+pub(crate) fn new_files(directory: &Path, before: &[PathBuf]) -> Vec<PathBuf> {
     let mut now = files::named(directory, "");
     now.retain(|path| !before.contains(path));
     now
@@ -142,7 +142,7 @@ pub(super) fn new_files(directory: &Path, before: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Waits until the kernel has let go of these files, which may be a moment after their worker has
 /// ended: whoever reads its entry of the process table keeps its memory.
-pub(super) fn wait_for_release(files: &[PathBuf]) {
+pub(crate) fn wait_for_release(files: &[PathBuf]) {
     assert!(!files.is_empty(), "a worker has files");
     for path in files {
         let file = File::open(path).expect("the file is still there");

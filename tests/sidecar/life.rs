@@ -277,7 +277,7 @@ const LINES: usize = 200_000;
 
 /// Commands of the program that run as somebody who may not read what we closed: as nobody if we
 /// are root, whom no mode stops. The program is copied to where anybody may execute it.
-pub(super) fn stranger() -> (TempDir, impl Fn(&str) -> Command) {
+pub(crate) fn stranger() -> (TempDir, impl Fn(&str) -> Command) {
     let place = TempDir::on_disk();
     set_mode(place.path(), 0o755);
     let program = place.join("headcount");

@@ -2,7 +2,7 @@
 
 mod damage;
 mod hostile;
-mod life;
+pub(crate) mod life;
 mod many;
 mod rules;
 mod truncation;
