@@ -7,5 +7,6 @@
 mod death;
 mod denied;
 mod modes;
+mod peers;
 mod refused;
 mod restarts;

@@ -2,8 +2,9 @@
 
     PROMETHEUS_MULTIPROC_DIR=DIR python python.py [IDENTIFIER]
 
-    gauge livesum N   sets the gauge
+    gauge MODE N      sets the gauge of that mode
     work N            counts N jobs
+    become IDENT      takes another identifier, as if it were forked: opens the files of that name
     fork              forks a child that only keeps what it has inherited; says its pid
     mark PID          tells the client that this worker is dead
 
@@ -18,18 +19,30 @@ from prometheus_client import Counter, Gauge, values
 from prometheus_client.multiprocess import mark_process_dead
 
 if len(sys.argv) > 1:
-    values.ValueClass = values.MultiProcessValue(lambda: sys.argv[1])
+    identifier = sys.argv[1]
+    values.ValueClass = values.MultiProcessValue(lambda: identifier)
+
+
+def new_gauge(mode):
+    return Gauge(f"level_{mode}", "A level.", multiprocess_mode=mode)
+
 
 jobs = Counter("jobs", "Jobs done.")
-level = Gauge("level_livesum", "A level.", multiprocess_mode="livesum")
+levels = {"livesum": new_gauge("livesum")}
 
 for line in sys.stdin:
     verb, *objects = line.split()
     answer = "done"
     if verb == "gauge":
-        level.set(float(objects[1]))
+        mode, level = objects
+        if mode not in levels:
+            levels[mode] = new_gauge(mode)
+        levels[mode].set(float(level))
     elif verb == "work":
         jobs.inc(int(objects[0]))
+    elif verb == "become":
+        [identifier] = objects
+        jobs.inc(0)
     elif verb == "fork":
         child = os.fork()
         if child == 0:
