@@ -8,5 +8,8 @@ mod death;
 mod denied;
 mod modes;
 mod peers;
+mod places;
 mod refused;
 mod restarts;
+mod roster;
+mod shared;
