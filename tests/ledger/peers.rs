@@ -62,7 +62,10 @@ fn without_fold_no_file_is_touched_and_a_successor_goes_on_in_the_one_of_its_nam
             let mut worker = at_work(client.command(pool.path(), &["slot_0"]), 2);
             tell(&mut worker, &format!("work {round}"));
             total += round + 1;
-            assert_eq!(jobs(&sidecar), f64::from(total), "{client:?}");
+            // [life.hint]: that somebody writes the file again is told by an event, a moment later.
+            eventually("the successor to be noticed", || {
+                (jobs(&sidecar) == f64::from(total)).then_some(())
+            });
             worker.kill();
             eventually("the worker to rest", || {
                 let own = sidecar.self_metrics();
