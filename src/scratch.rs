@@ -1,7 +1,7 @@
 //! A fresh directory for one pool, gone when its owner is.
 //!
-//! Owns where such a directory is made and that it is removed: the only place in the sidecar that
-//! deletes anything, and only what it made itself.
+//! Owns where such a directory is made and that it is removed, with all that is in it. In a directory
+//! of somebody else `fold` alone deletes.
 
 use std::fmt;
 use std::fs::{self, DirBuilder};

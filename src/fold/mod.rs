@@ -142,7 +142,7 @@ impl Folder {
         let present: HashSet<&OsStr> = dead.iter().map(|file| &*file.name).collect();
         aside.retain(|name, _| present.contains(&**name));
         let mut round = Round::default();
-        if !std::mem::replace(is_clean, true) {
+        if !*is_clean {
             *is_clean = files::clean(directory, &mut fold)?;
             reached(Step::Clean);
         }
