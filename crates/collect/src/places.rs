@@ -3,6 +3,7 @@
 //! Owns which number is whose (`spec/merge.md`, chapter 7), and how they are written down. Knows
 //! neither files nor values.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -70,12 +71,16 @@ impl Places {
                 continue;
             };
             let held = self.held.entry(directory).or_default();
-            if !held.contains_key(&place) {
-                held.insert(place, Arc::clone(worker));
-                self.changed.insert(directory);
-            } else if held.get(&place) != Some(*worker) {
-                self.by_worker.remove(&(directory, Arc::clone(worker)));
-                is_moved = true;
+            match held.entry(place) {
+                Entry::Vacant(free) => {
+                    free.insert(Arc::clone(worker));
+                    self.changed.insert(directory);
+                }
+                Entry::Occupied(taken) if taken.get() != *worker => {
+                    self.by_worker.remove(&(directory, Arc::clone(worker)));
+                    is_moved = true;
+                }
+                Entry::Occupied(_) => {}
             }
         }
         is_moved

@@ -17,8 +17,11 @@ use crate::table::{Parts, SeriesId, SlotId, Table};
 pub(super) struct Writer<'a> {
     image: &'a mut LedgerImage,
     /// The families that there are: the table's, with label names and bounds.
-    families: HashMap<(u32, Vec<Box<str>>, Vec<u64>), u32>,
+    families: HashMap<FamilyKey, u32>,
 }
+
+/// The number of a family in the table, its label names, and the bits of its bounds.
+type FamilyKey = (u32, Vec<Box<str>>, Vec<u64>);
 
 /// The value of a series that is no total, and the label of its worker; empty for all together.
 #[derive(Clone, Debug)]
