@@ -69,6 +69,8 @@ fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
     collector.set_boot(BootId::current());
     collector.set_descriptors(limits::descriptors_for_files());
     collector.add_directory(directory);
+    // [life.hint]: what is dead is read once, however many rounds there are.
+    collector.expect_hints();
     let mut folder = Folder::new(directory.to_owned(), options);
     let mut all = Round::default();
     loop {

@@ -2,7 +2,8 @@
 //!
 //! Owns inotify, and when to look without a hint. A hint decides nothing: it only makes the pool
 //! compare its listing early, so that a file that lives shorter than the time between two scrapes
-//! is not missed, and ask for a worker that may have died. Whatever fails here costs that and no more; values are read at each scrape.
+//! is not missed, and ask for a worker that may have died. Whatever fails here costs that and no
+//! more; values are read at each scrape.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use headcount_collect::collector::Suspicion;
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
@@ -44,7 +46,7 @@ pub(crate) async fn watch(pool: Arc<Pool>) {
         };
         // [life.hint]: what no event has told is found at leisure.
         if rescan <= Instant::now() {
-            pool.suspects().add_all();
+            pool.suspects().add_all(Suspicion::Opened);
             rescan = Instant::now() + RESCAN;
         }
         let due = if watches.all_present() && pool.is_ready() {
@@ -222,16 +224,19 @@ fn identity(path: &Path) -> Option<Identity> {
 fn take_note(event: &notify::Result<Event>, suspects: &Suspects) {
     match event {
         Ok(event) if !event.need_rescan() => {
-            if is_hint(event) || matches!(event.kind, EventKind::Access(AccessKind::Open(_))) {
-                let names = event.paths.iter().filter_map(|path| path.file_name());
-                names.for_each(|name| suspects.add(name));
-            }
+            let suspicion = match event.kind {
+                EventKind::Access(AccessKind::Open(_)) => Suspicion::Opened,
+                _ if is_hint(event) => Suspicion::Closed,
+                _ => return,
+            };
+            let names = event.paths.iter().filter_map(|path| path.file_name());
+            names.for_each(|name| suspects.add(name, suspicion));
         }
         Ok(_) => {
             info!("Lost events of the watch; every file is looked at.");
-            suspects.add_all();
+            suspects.add_all(Suspicion::Closed);
         }
-        Err(_) => suspects.add_all(),
+        Err(_) => suspects.add_all(Suspicion::Closed),
     }
 }
 

@@ -3,11 +3,11 @@
 //! Owns what the watch has seen and no pass has heard of yet (`[life.hint]`). Decides nothing: a
 //! suspicion only makes a pass ask the kernel.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::sync::{Mutex, PoisonError};
 
-use headcount_collect::collector::Collector;
+use headcount_collect::collector::{Collector, Suspicion};
 
 /// What a pass is to be told.
 #[derive(Debug)]
@@ -15,57 +15,66 @@ pub(crate) struct Suspects(Mutex<Names>);
 
 #[derive(Debug)]
 struct Names {
-    names: HashSet<OsString>,
-    /// Whether every file is suspect.
-    all: bool,
+    names: HashMap<OsString, Suspicion>,
+    /// What may have happened to every file.
+    of_all: Option<Suspicion>,
     /// Whether the watch sees all that happens.
     is_watched: bool,
 }
 
 impl Default for Suspects {
     fn default() -> Suspects {
-        let names = HashSet::new();
         Suspects(Mutex::new(Names {
-            names,
-            all: true,
+            names: HashMap::new(),
+            of_all: Some(Suspicion::Opened),
             is_watched: false,
         }))
     }
 }
 
 impl Suspects {
-    /// Takes note of a file by its name, in whichever directory it lies.
-    pub(crate) fn add(&self, name: &OsStr) {
-        self.with(|suspects| match suspects.names.len() < MOST {
-            true => _ = suspects.names.insert(name.to_owned()),
-            false => suspects.all = true,
+    /// Takes note of what may have happened to a file, in whichever directory it lies.
+    pub(crate) fn add(&self, name: &OsStr, suspicion: Suspicion) {
+        self.with(|suspects| {
+            let names = &mut suspects.names;
+            if let Some(known) = names.get_mut(name) {
+                *known = suspicion.max(*known);
+            } else if names.len() < MOST {
+                names.insert(name.to_owned(), suspicion);
+            } else {
+                suspects.of_all = suspects.of_all.max(Some(suspicion));
+            }
         });
     }
 
-    /// Suspects every file, once.
-    pub(crate) fn add_all(&self) {
-        self.with(|suspects| suspects.all = true);
+    /// Takes note of what may have happened to every file.
+    pub(crate) fn add_all(&self, suspicion: Suspicion) {
+        self.with(|suspects| suspects.of_all = suspects.of_all.max(Some(suspicion)));
     }
 
-    /// Says whether the watch sees all that happens; as long as it does not, every pass asks for
-    /// every worker.
+    /// Says whether the watch sees all that happens; as long as it does not, anything may have
+    /// happened to every file before each pass.
     pub(crate) fn set_watched(&self, is_watched: bool) {
         self.with(|suspects| suspects.is_watched = is_watched);
     }
 
     /// Tells the collector, which is about to look; whether every file was suspect.
     pub(crate) fn hand_over(&self, collector: &mut Collector) -> bool {
-        let (names, all) = self.with(|suspects| {
-            let all = std::mem::take(&mut suspects.all) || !suspects.is_watched;
-            (std::mem::take(&mut suspects.names), all)
+        let (names, of_all) = self.with(|suspects| {
+            let of_all = suspects.of_all.take();
+            let of_all = match suspects.is_watched {
+                true => of_all,
+                false => Some(Suspicion::Closed),
+            };
+            (std::mem::take(&mut suspects.names), of_all)
         });
-        if all {
-            collector.suspect_all();
+        if let Some(suspicion) = of_all {
+            collector.suspect_all(suspicion);
         }
-        for name in names {
-            collector.suspect(&name);
+        for (name, suspicion) in names {
+            collector.suspect(&name, suspicion);
         }
-        all
+        of_all.is_some()
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Names) -> T) -> T {

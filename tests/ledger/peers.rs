@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use headcount_format::layout::LEDGER_NAME;
 
 use super::death::{compact, jobs, kill, lives_and_dies, names, wait_until_all_is_folded};
-use crate::liveness::worker::{Client, at_work, level, start};
+use crate::liveness::worker::{Client, at_work, level, start, wait_for_release};
 use crate::pool::actor::Actor;
 use crate::pool::worker::tell;
+use crate::support::processes::Process;
 use crate::support::sidecar::{ANY_PORT, Sidecar, collect, headcount};
 use crate::support::{TempDir, eventually, files};
 
@@ -61,10 +62,13 @@ fn without_fold_no_file_is_touched_and_a_successor_goes_on_in_the_one_of_its_nam
         for round in 1..=4 {
             let mut worker = at_work(client.command(pool.path(), &["slot_0"]), 2);
             tell(&mut worker, &format!("work {round}"));
+            let before = f64::from(total);
             total += round + 1;
-            // [life.hint]: that somebody writes the file again is told by an event, a moment later.
-            eventually("the successor to be noticed", || {
-                (jobs(&sidecar) == f64::from(total)).then_some(())
+            // [life.hint]: that it was opened is told a moment later.
+            eventually("the successor to be seen", || {
+                let seen = jobs(&sidecar);
+                assert!(before <= seen && seen <= f64::from(total), "{client:?}");
+                (seen == f64::from(total)).then_some(())
             });
             worker.kill();
             eventually("the worker to rest", || {
@@ -80,6 +84,25 @@ fn without_fold_no_file_is_touched_and_a_successor_goes_on_in_the_one_of_its_nam
         }
         assert_eq!(jobs(&Sidecar::serve(pool.path())), 14.0, "{client:?}");
         assert_eq!(names(pool.path()), left);
+    }
+}
+
+// [merge.rest.wake]: it has counted, whether or not anybody has looked meanwhile.
+#[test]
+fn what_a_successor_counts_between_two_looks_is_not_missed() {
+    for client in PEERS {
+        let pool = TempDir::new();
+        let sidecar = Sidecar::serve(pool.path());
+        let mut total = 0;
+        for round in 1..=4 {
+            let mut worker = at_work(client.command(pool.path(), &["slot_0"]), 2);
+            tell(&mut worker, &format!("work {round}"));
+            total += round + 1;
+            worker.kill();
+            eventually("what it counted to be seen", || {
+                (jobs(&sidecar) == f64::from(total)).then_some(())
+            });
+        }
     }
 }
 
@@ -151,14 +174,15 @@ fn a_file_that_gets_a_writer_before_it_is_folded_is_read_until_that_lets_go() {
     let pool = TempDir::new();
     let mut worker = at_work(Client::Python.command(pool.path(), &["slot"]), 0);
     tell(&mut worker, "work 4");
+    worker.kill();
+    // Both of its files, or either might be the first.
+    wait_for_release(&files::named(pool.path(), ""));
     let mut command = headcount("serve");
     command
         .args([ANY_PORT, "--fold"])
         .arg(pool.path())
         .env("HEADCOUNT_ABORT_AFTER", "set-aside");
-    let mut interrupted = Sidecar::start(command);
-    worker.kill();
-    let status = interrupted.process.exit_status();
+    let status = Process::start(command).exit_status();
     assert!(!status.success(), "{status}");
     let [set_aside] = &aside(pool.path())[..] else {
         panic!("it ended after the first")

@@ -64,8 +64,8 @@ pub struct Collector {
     time_to_live: u64,
     /// Whether somebody tells whose workers to ask for.
     is_hinted: bool,
-    /// Whether all workers are asked for in the next pass.
-    suspects_all: bool,
+    /// What there is to ask for of all files in the next pass.
+    of_all: Option<Suspicion>,
     /// How many contributors the table's passes begin with, and from when on the dead among them
     /// told levels.
     settled: (u32, u64),
@@ -119,6 +119,15 @@ pub struct DeadFile {
     pub place: Option<u32>,
 }
 
+/// What may have happened to a file (`[life.hint]`); the later one is the graver.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Suspicion {
+    /// Its worker may have died, or another begun to write it: the pass asks for it.
+    Opened,
+    /// A worker may have come and gone: a file that rests is read once more, too.
+    Closed,
+}
+
 /// A file whose worker may be asked for.
 #[derive(Debug)]
 pub struct WorkerFile<'a> {
@@ -151,7 +160,7 @@ impl Collector {
             now: 0,
             time_to_live: TIME_TO_LIVE.as_nanos() as u64,
             is_hinted: false,
-            suspects_all: false,
+            of_all: None,
             settled: (0, 0),
             is_unsettled: false,
         }
@@ -188,16 +197,24 @@ impl Collector {
         self.is_hinted = true;
     }
 
-    /// Says that the worker of a file of this name may have died, or another begun to write it.
-    pub fn suspect(&mut self, name: &OsStr) {
+    /// Says what may have happened to a file of this name.
+    pub fn suspect(&mut self, name: &OsStr, suspicion: Suspicion) {
         for pool in &mut self.directories {
-            pool.suspect(name);
+            pool.suspect(name, suspicion);
         }
     }
 
-    /// Has the next pass ask for every worker.
-    pub fn suspect_all(&mut self) {
-        self.suspects_all = true;
+    /// Says what may have happened to every file.
+    pub fn suspect_all(&mut self, suspicion: Suspicion) {
+        self.of_all = self.of_all.max(Some(suspicion));
+    }
+
+    /// What there is to ask for of all files in this pass.
+    fn take_suspicion(&mut self) -> Option<Suspicion> {
+        match self.is_hinted {
+            true => self.of_all.take(),
+            false => Some(Suspicion::Closed),
+        }
     }
 
     /// `[ledger.version]`: whether a directory has a ledger that has never been read, so that the
@@ -254,8 +271,8 @@ impl Collector {
     /// the last time what the dead have left. Costs nothing for all others.
     pub fn attend<V: Into<Verdict>>(&mut self, mut liveness: impl FnMut(&WorkerFile<'_>) -> V) {
         self.sync();
-        let is_all = std::mem::take(&mut self.suspects_all) || !self.is_hinted;
-        self.read(is_all, Reading::Suspects, |file| liveness(file).into());
+        let suspicion = self.take_suspicion();
+        self.read(suspicion, Reading::Suspects, |file| liveness(file).into());
     }
 
     /// The files whose workers are dead and of which all has been read, so that they can be folded.
@@ -287,8 +304,8 @@ impl Collector {
         mut liveness: impl FnMut(&WorkerFile<'_>) -> V,
     ) -> Collection {
         self.sync();
-        let asks_all = std::mem::take(&mut self.suspects_all) || !self.is_hinted;
-        self.read(asks_all, Reading::All, |file| liveness(file).into());
+        let suspicion = self.take_suspicion();
+        self.read(suspicion, Reading::All, |file| liveness(file).into());
         let intake = &mut self.shared.intake;
         if intake.table.is_stale {
             intake.table.forget_slots();
@@ -316,7 +333,7 @@ impl Collector {
 
     fn read(
         &mut self,
-        asks_all: bool,
+        suspicion: Option<Suspicion>,
         reading: Reading,
         mut liveness: impl FnMut(&WorkerFile<'_>) -> Verdict,
     ) {
@@ -324,14 +341,14 @@ impl Collector {
             // [life.place]: who has died makes room before anybody is met.
             if self.shared.intake.places.is_used() {
                 let pool = &mut self.directories[index];
-                pool.ask(asks_all, &mut liveness);
+                pool.ask(suspicion, &mut liveness);
                 pool.free_places(&mut self.shared.intake);
             }
             for _ in 0..LOOKS {
                 let mut look = Look {
                     boot: self.boot,
                     now: self.now,
-                    asks_all,
+                    suspicion,
                     reading,
                     liveness: &mut liveness,
                 };
@@ -509,7 +526,7 @@ pub fn read_file(path: &Path) -> std::io::Result<FileContents> {
     let mut look = Look {
         boot: BootId::default(),
         now: 0,
-        asks_all: true,
+        suspicion: None,
         reading: Reading::All,
         liveness: &mut |_: &WorkerFile<'_>| Liveness::Unknown.into(),
     };

@@ -16,7 +16,7 @@ use headcount_format::layout::SLOTS_NAME;
 use super::departed::{Departed, Gone};
 use super::ledger::{Ledger, Seen};
 use super::tracked::{Look, Reading, Tracked};
-use super::{DeadFile, DirectoryReport, WorkerFile};
+use super::{DeadFile, DirectoryReport, Suspicion, WorkerFile};
 use crate::dialect::Shared;
 use crate::directory::{Directory, Entry, FileIdentity, Listing};
 use crate::intake::{DirectoryId, Intake};
@@ -168,9 +168,9 @@ impl Pool {
     }
 
     /// `[life.hint]`: has the worker of a file be asked for at the next reading.
-    pub(super) fn suspect(&mut self, name: &OsStr) {
+    pub(super) fn suspect(&mut self, name: &OsStr, suspicion: Suspicion) {
         if let Some(tracked) = self.files.get_mut(name) {
-            tracked.is_suspect = true;
+            tracked.suspicion = tracked.suspicion.max(Some(suspicion));
         }
     }
 
@@ -246,11 +246,11 @@ impl Pool {
     /// Asks for the workers of which something tells to ask.
     pub(super) fn ask(
         &mut self,
-        asks_all: bool,
+        of_all: Option<Suspicion>,
         liveness: &mut impl FnMut(&WorkerFile<'_>) -> Verdict,
     ) {
         for tracked in self.files.values_mut() {
-            tracked.ask(asks_all, liveness);
+            tracked.ask(of_all, liveness);
         }
     }
 
@@ -473,7 +473,7 @@ impl Pool {
         let mut look = Look {
             boot: BootId::default(),
             now: 0,
-            asks_all: true,
+            suspicion: None,
             reading: Reading::All,
             liveness: &mut |_: &WorkerFile<'_>| verdict.clone(),
         };
@@ -513,7 +513,7 @@ impl Pool {
         for (name, tracked) in &mut self.files {
             let mut opened = None;
             tracked.is_missed = false;
-            let is_told = tracked.is_suspect || look.asks_all;
+            let is_told = tracked.suspicion.max(look.suspicion).is_some();
             if !is_told && (tracked.rests || look.reading == Reading::Suspects) {
                 continue;
             }
@@ -535,7 +535,7 @@ impl Pool {
             let was_withheld = tracked.is_withheld;
             let rested = tracked.rests;
             let falls = tracked.read(opened, shared, look);
-            self.is_changed |= rested != tracked.rests;
+            self.is_changed |= rested != tracked.rests || tracked.is_read_anew;
             // What stands for it has not fallen.
             if !was_withheld {
                 self.departed.add(falls, &mut shared.intake);
@@ -557,7 +557,7 @@ impl Pool {
             // [merge.file.nameless]
             let rested = old.rests;
             let falls = old.read(None, shared, look);
-            *is_changed |= rested != old.rests;
+            *is_changed |= rested != old.rests || old.is_read_anew;
             if !old.is_withheld {
                 departed.add(falls, &mut shared.intake);
             }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use headcount_format::identity::BootId;
 
-use super::WorkerFile;
 use super::departed::Gone;
+use super::{Suspicion, WorkerFile};
 use crate::dialect::{self, Left, Opened, Shared, Source};
 use crate::directory::FileIdentity;
 use crate::intake::{DirectoryId, Intake};
@@ -42,8 +42,10 @@ pub(super) struct Tracked {
     pub(super) rests: bool,
     /// `[merge.dead.ttl]`: whether its levels are not told any more.
     pub(super) has_expired: bool,
-    /// Whether its worker is to be asked for at the next reading.
-    pub(super) is_suspect: bool,
+    /// Whether it rested, and was read once more at the last look.
+    pub(super) is_read_anew: bool,
+    /// What there is to ask for at the next reading.
+    pub(super) suspicion: Option<Suspicion>,
     /// Whether the last reading found that the name leads to it no more.
     pub(super) is_missed: bool,
 }
@@ -53,8 +55,8 @@ pub(super) struct Look<'a, F> {
     pub(super) boot: BootId,
     /// Now, in nanoseconds since 1970.
     pub(super) now: u64,
-    /// Whether every worker is asked for, and not only those of which something tells to.
-    pub(super) asks_all: bool,
+    /// What there is to ask for of every file.
+    pub(super) suspicion: Option<Suspicion>,
     pub(super) reading: Reading,
     pub(super) liveness: &'a mut F,
 }
@@ -89,7 +91,8 @@ impl Tracked {
             died: None,
             rests: false,
             has_expired: false,
-            is_suspect: true,
+            is_read_anew: false,
+            suspicion: Some(Suspicion::Opened),
             is_missed: false,
         };
         match opened {
@@ -168,14 +171,14 @@ impl Tracked {
     /// Asks for the worker, if something tells to, before the file is read.
     pub(super) fn ask(
         &mut self,
-        asks_all: bool,
+        of_all: Option<Suspicion>,
         liveness: &mut impl FnMut(&WorkerFile<'_>) -> Verdict,
     ) {
         let (Some(file), Some(source)) = (&self.file, &self.source) else {
             return;
         };
         let is_final = self.is_dead() && source.incarnation().is_some();
-        if (asks_all || self.is_suspect) && !is_final {
+        if of_all.max(self.suspicion).is_some() && !is_final {
             self.verdict = liveness(&WorkerFile {
                 file,
                 dialect: source.dialect(),
@@ -202,8 +205,11 @@ impl Tracked {
             self.source = None;
             return Vec::new();
         }
+        let is_final = source.incarnation().is_some();
         // Asked before it is read, so that what is read of the dead is the last there is.
-        let is_told = look.asks_all || std::mem::take(&mut self.is_suspect);
+        let suspicion = look.suspicion.max(self.suspicion.take());
+        self.is_read_anew = false;
+        let is_told = suspicion.is_some();
         if is_asked(&self.verdict, &**source, is_told, &shared.intake.table) {
             self.verdict = (look.liveness)(&WorkerFile {
                 file,
@@ -219,7 +225,10 @@ impl Tracked {
             return Vec::new();
         }
         match self.verdict.liveness {
-            Liveness::Dead if self.rests => return Vec::new(),
+            // [merge.rest.wake]: unless another worker may have come and gone since it was read.
+            Liveness::Dead if self.rests && (is_final || suspicion < Some(Suspicion::Closed)) => {
+                return Vec::new();
+            }
             Liveness::Dead => self.died = self.died.or(Some(look.now)),
             // [merge.rest.wake]
             _ => {
@@ -235,7 +244,7 @@ impl Tracked {
             }
         }
         shared.intake.reads_dead = self.verdict.liveness == Liveness::Dead;
-        self.rests = false;
+        self.is_read_anew = std::mem::take(&mut self.rests);
         // [merge.budget.file-bytes]
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
         let limit = shared.intake.budgets().file_bytes;
@@ -250,9 +259,18 @@ impl Tracked {
             return Vec::new();
         }
         let was_known = source.dialect().is_some();
+        // What has expired has given back its places, and has none for what is new either.
+        if self.has_expired {
+            source.rebind(&mut shared.intake);
+        }
         let outcome = source.refresh(file, shared);
+        if self.has_expired {
+            source.release(&mut shared.intake);
+        }
         // Whom to ask, and how, hangs on the dialect.
-        self.is_suspect |= !was_known && source.dialect().is_some();
+        if !was_known && source.dialect().is_some() {
+            self.suspicion = Some(Suspicion::Opened);
+        }
         self.is_whole = outcome.is_whole;
         self.state = outcome.state;
         self.bytes = outcome.bytes;

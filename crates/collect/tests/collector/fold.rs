@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::time::Duration;
 
-use headcount_collect::collector::Collector;
+use headcount_collect::collector::{Collector, Suspicion};
 use headcount_collect::fold::{Fold, NotFolded, read_back};
 use headcount_collect::report::{LedgerState, Liveness};
 use headcount_collect::rules::{Pattern, Rule, Rules};
@@ -679,10 +679,34 @@ fn a_file_that_rests_is_not_read_again_until_something_tells_to_ask() {
     directory.write("counter_7.db", &counter("sent", 9.0));
     assert_eq!(pass(&mut collector, Liveness::Live), (Some(4.0), times));
     // [merge.rest.wake]
-    collector.suspect("counter_7.db".as_ref());
+    collector.suspect("counter_7.db".as_ref(), Suspicion::Opened);
     assert_eq!(pass(&mut collector, Liveness::Live).0, Some(9.0));
     directory.write("counter_7.db", &counter("sent", 10.0));
     assert_eq!(pass(&mut collector, Liveness::Live).0, Some(10.0));
+}
+
+// [merge.rest.wake] [life.hint]: whoever came and went between two looks has counted.
+#[test]
+fn a_file_that_rests_is_read_once_more_after_a_writer_has_closed_it() {
+    let directory = Directory::new();
+    directory.write("counter_7.db", &counter("sent", 4.0));
+    let mut collector = watch(&directory);
+    collector.expect_hints();
+    let mut pass =
+        |collector: &mut Collector| Pass(collector.collect(|_| Liveness::Dead)).value("sent_total");
+    pass(&mut collector);
+    assert_eq!(pass(&mut collector), Some(4.0));
+    directory.write("counter_7.db", &counter("sent", 9.0));
+    collector.suspect("counter_7.db".as_ref(), Suspicion::Opened);
+    assert_eq!(pass(&mut collector), Some(4.0));
+    collector.suspect("counter_7.db".as_ref(), Suspicion::Closed);
+    assert_eq!(pass(&mut collector), Some(9.0));
+    directory.write("counter_7.db", &counter("sent", 11.0));
+    collector.suspect_all(Suspicion::Opened);
+    assert_eq!(pass(&mut collector), Some(9.0));
+    collector.suspect_all(Suspicion::Closed);
+    assert_eq!(pass(&mut collector), Some(11.0));
+    assert_eq!(pass(&mut collector), Some(11.0));
 }
 
 // [merge.rest.wake]: a client that reopens its file goes on from what is in it; whoever counts
