@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use headcount_collect::collector::Collector;
 use headcount_format::identity::BootId;
@@ -33,22 +34,30 @@ pub(crate) fn execute(options: CompactOptions) -> ExitCode {
         let path = Plain(directory.display());
         match compact(directory, fold) {
             Ok(round) => {
+                if round.trouble.is_some() {
+                    code = ExitCode::from(FAILURE);
+                }
                 if let Err(error) = writeln!(io::stdout(), "{path}: {}", told(&round))
                     && error.kind() != io::ErrorKind::BrokenPipe
                 {
                     return fail(&format_args!("cannot write to standard output: {error}"));
                 }
             }
-            // Somebody does what was asked for.
-            Err(Failure::Fold(error @ FoldFailure::NotOurs)) => {
-                complain(&format_args!("{path}: {error}"));
+            // Somebody has done what was asked for.
+            Err(Failure::Elsewhere { left: 0 }) => {
+                complain(&format_args!("{path}: {}", FoldFailure::NotOurs));
             }
-            Err(Failure::Fold(error)) => {
-                complain(&format_args!("{path}: {error}"));
-                code = ExitCode::from(FAILURE);
-            }
-            Err(Failure::Directory(error)) => {
-                complain(&error);
+            Err(failure) => {
+                match failure {
+                    Failure::Directory(error) => complain(&error),
+                    Failure::Elsewhere { left } => complain(&format_args!(
+                        "{path}: {}; it has left {} of dead workers, which it may fold later, or \
+                         not at all for want of --fold",
+                        FoldFailure::NotOurs,
+                        Count(left as u64, "file")
+                    )),
+                    Failure::Fold(error) => complain(&format_args!("{path}: {error}")),
+                }
                 code = ExitCode::from(FAILURE);
             }
         }
@@ -59,6 +68,10 @@ pub(crate) fn execute(options: CompactOptions) -> ExitCode {
 /// Why a directory was not compacted.
 enum Failure {
     Directory(DirectoryError),
+    /// Another process folds there, and has left so many files that were to be folded.
+    Elsewhere {
+        left: usize,
+    },
     Fold(FoldFailure),
 }
 
@@ -73,14 +86,26 @@ fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
     collector.expect_hints();
     let mut folder = Folder::new(directory.to_owned(), options);
     let mut all = Round::default();
+    let patience = Instant::now() + PATIENCE;
     loop {
         let mut proofs = Proofs::default();
         collector.set_now(fold::now());
         collector.attend(|file| proofs.verdict(file));
-        let round = folder.round(&collector.dead()).map_err(Failure::Fold)?;
+        let dead = collector.dead();
+        let round = match folder.round(&dead) {
+            Err(FoldFailure::NotOurs) => {
+                let left = folder.count(&dead);
+                if left == 0 || patience < Instant::now() {
+                    return Err(Failure::Elsewhere { left });
+                }
+                sleep(fold::ASIDE);
+                continue;
+            }
+            outcome => outcome.map_err(Failure::Fold)?,
+        };
         all.files += round.files;
         all.bytes += round.bytes;
-        all.is_stuck |= round.is_stuck;
+        all.trouble = all.trouble.or(round.trouble);
         match round {
             Round { pending: 0, .. } => return Ok(all),
             // What has been set aside is folded only after that.
@@ -91,15 +116,16 @@ fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
 }
 
 fn told(round: &Round) -> String {
-    let stuck = match round.is_stuck {
-        true => "; some of their files cannot be deleted, and are passed over from now on",
-        false => "",
-    };
+    let trouble = round.trouble.as_ref();
+    let trouble = trouble.map_or_else(String::new, |trouble| format!("; {trouble}"));
     match round.files {
-        0 => "nothing to fold".to_owned(),
+        0 => format!("nothing to fold{trouble}"),
         files => {
             let (files, bytes) = (Count(files as u64, "file"), Count(round.bytes, "byte"));
-            format!("folded {files} of dead workers, {bytes}, into headcount.ledger{stuck}")
+            format!("folded {files} of dead workers, {bytes}, into headcount.ledger{trouble}")
         }
     }
 }
+
+/// For how long whoever folds there may take to fold what there is.
+const PATIENCE: Duration = Duration::from_secs(5);

@@ -32,18 +32,18 @@ What a dead worker of prometheus_client or of a Ruby client counted is added to 
 and its file is deleted, so that neither scrapes nor the disk grow with every restart. Off unless \
 you say so, because the client's own reader, such as a MultiProcessCollector in the application, \
 does not know the ledger and would see totals fall. Without it those files stay, and cost memory \
-but no time. Stores of headcount-writer are always folded.";
+and, whenever a worker dies, a little time. Stores of headcount-writer are always folded.";
 
 pub(super) const COMPACT: &str = "\
 Fold what dead workers have left into the ledger, once.
 
 Adds what dead workers counted to headcount.ledger in each directory and deletes their files, as \
 `headcount serve` does by itself all the time. For a pool without a sidecar: from cron, or as the \
-last step when a pool stops. Beside a running sidecar it says that the sidecar does so already, and \
-leaves.
+last step when a pool stops. Beside a running sidecar it waits a few seconds until that has done so, \
+says it, and leaves.
 
-The exit code is 0 where all is folded that can be or somebody else folds, and 2 where it could not \
-be done.";
+The exit code is 0 where nothing is left that can be folded, whoever has folded it, and 2 where \
+something is.";
 
 pub(super) const COMPACT_EXAMPLE: &str = "\
 Example:

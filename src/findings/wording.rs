@@ -114,8 +114,9 @@ impl Finding {
             Kind::Directory | Kind::Network | Kind::PassedOver => "",
             Kind::LeftOut(budget) => over_budget(budget),
             Kind::Ledger => {
-                "Nothing is served rather than totals without the dead. Use the release that wrote \
-                 it, or move it away: what dead workers counted before is lost then."
+                "Nothing is served rather than totals without the dead. Let headcount read it, use the \
+                 release that wrote it, or move it away: what dead workers counted before is lost \
+                 then."
             }
             Kind::Shared => {
                 "They lose each other's counts. Give each container a directory of its own, or name \

@@ -3,7 +3,7 @@
 //! Owns each single change. In which order they are done is its caller's business.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -16,7 +16,7 @@ use headcount_format::lock::{Probe, probe};
 use rustix::fs::{Access, AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::FoldFailure;
+use super::{FoldFailure, Trouble};
 
 /// `[fold.lock]`: takes the lock of the directory, for as long as it stays open.
 pub(super) fn lock(directory: &FoldDirectory) -> Result<(), FoldFailure> {
@@ -38,12 +38,14 @@ pub(super) fn check_access(directory: &FoldDirectory) -> Result<(), FoldFailure>
     })
 }
 
-/// `[fold.order]`: deletes what an earlier fold has left; whether all of it has gone.
-pub(super) fn clean(directory: &FoldDirectory, fold: &mut Fold) -> Result<bool, FoldFailure> {
-    delete(directory, UNFINISHED_LEDGER_NAME.as_ref());
+/// `[fold.order]`: deletes what an earlier fold has left; the first that it could not.
+pub(super) fn clean(
+    directory: &FoldDirectory,
+    fold: &mut Fold,
+) -> Result<Option<Trouble>, FoldFailure> {
+    let mut trouble = delete(directory, UNFINISHED_LEDGER_NAME.as_ref()).err();
     let names = directory.names();
     let names = names.map_err(|source| FoldFailure::Missing { source })?;
-    let mut is_clean = true;
     for name in names {
         let is_listed = match is_set_aside(&name) {
             true => {
@@ -52,10 +54,12 @@ pub(super) fn clean(directory: &FoldDirectory, fold: &mut Fold) -> Result<bool, 
             }
             false => fold.lists_store(&name),
         };
-        is_clean &= !is_listed || delete(directory, &name);
+        if is_listed && let Err(error) = delete(directory, &name) {
+            trouble = trouble.or(Some(error));
+        }
     }
     delete_litter(directory);
-    Ok(is_clean)
+    Ok(trouble)
 }
 
 /// Deletes stores that their writers have not finished, and never will.
@@ -81,40 +85,33 @@ fn delete_litter(directory: &FoldDirectory) {
         };
         let opened = directory.open_file(name).ok().flatten();
         if opened.as_ref().is_some_and(is_litter) {
-            delete(directory, name);
+            let _deleted = delete(directory, name);
         }
     }
 }
 
-/// Deletes a file; whether it is gone.
-pub(super) fn delete(directory: &FoldDirectory, name: &OsStr) -> bool {
-    let deleted = rustix::fs::unlinkat(directory.handle(), name, AtFlags::empty());
-    matches!(deleted, Ok(()) | Err(Errno::NOENT))
+/// Deletes a file, if it is there.
+pub(super) fn delete(directory: &FoldDirectory, name: &OsStr) -> Result<(), Trouble> {
+    match rustix::fs::unlinkat(directory.handle(), name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(Trouble::undeleted(name, error.into())),
+    }
 }
 
 /// Gives a file another name.
-pub(super) fn rename(
-    directory: &FoldDirectory,
-    from: &OsStr,
-    to: &OsStr,
-) -> Result<(), FoldFailure> {
+pub(super) fn rename(directory: &FoldDirectory, from: &OsStr, to: &OsStr) -> io::Result<()> {
     let handle = directory.handle();
-    let renamed = rustix::fs::renameat(handle, from, handle, to);
-    renamed.map_err(|error| FoldFailure::Change {
-        what: "rename a file of the pool",
-        source: error.into(),
-    })
+    Ok(rustix::fs::renameat(handle, from, handle, to)?)
 }
 
-/// Writes a file of which nothing is lost with the machine, whole and over the one before.
-pub(super) fn replace(
-    directory: &FoldDirectory,
-    name: &OsStr,
-    bytes: &[u8],
-) -> Result<(), FoldFailure> {
+/// Writes a file whole and over the one before, for whoever may read the directory.
+pub(super) fn replace(directory: &FoldDirectory, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
     let unfinished = [b".", name.as_bytes(), b".new"].concat();
     let unfinished = OsStr::from_bytes(&unfinished);
-    write(directory, unfinished, bytes)?;
+    let metadata = directory.handle().metadata()?;
+    let mut readers = Readers::default();
+    readers.narrow(&metadata);
+    write(directory, unfinished, bytes, &readers)?;
     rename(directory, unfinished, name)
 }
 
@@ -123,27 +120,66 @@ pub(super) fn write(
     directory: &FoldDirectory,
     name: &OsStr,
     bytes: &[u8],
-) -> Result<File, FoldFailure> {
+    readers: &Readers,
+) -> io::Result<File> {
     // Of an earlier fold that failed: only who holds the lock makes it.
-    delete(directory, name);
-    let written = create(directory, name).and_then(|mut file| {
+    let _deleted = delete(directory, name);
+    let written = create(directory, name, readers).and_then(|mut file| {
         file.write_all(bytes)?;
         Ok(file)
     });
-    written.map_err(|source| {
-        delete(directory, name);
-        let what = "write the new ledger";
-        FoldFailure::Change { what, source }
-    })
+    if written.is_err() {
+        let _deleted = delete(directory, name);
+    }
+    written
 }
 
-fn create(directory: &FoldDirectory, name: &OsStr) -> io::Result<File> {
+fn create(directory: &FoldDirectory, name: &OsStr, readers: &Readers) -> io::Result<File> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o640);
+    let mode = Mode::from_raw_mode(0o600);
     let file = File::from(rustix::fs::openat(directory.handle(), name, flags, mode)?);
-    // [store.file.mode]: whatever the umask.
-    file.set_permissions(Permissions::from_mode(0o640))?;
+    if readers.group.is_some() {
+        // Only root and members may give a file to a group; the others' files are their own group's.
+        let _given = std::os::unix::fs::fchown(&file, None, readers.group);
+    }
+    // [ledger.mode]: whatever the umask.
+    file.set_permissions(Permissions::from_mode(0o600 | readers.mode))?;
     Ok(file)
+}
+
+/// `[ledger.mode]`: who may read a ledger: whoever may read every file of which it tells.
+#[derive(Debug)]
+pub(super) struct Readers {
+    /// The permissions of group and others.
+    mode: u32,
+    /// The group of the first of these files.
+    group: Option<u32>,
+}
+
+impl Default for Readers {
+    fn default() -> Readers {
+        Readers {
+            mode: 0o044,
+            group: None,
+        }
+    }
+}
+
+impl Readers {
+    /// Those of a ledger that is written anew; everybody where there is none yet.
+    pub(super) fn of(ledger: Option<&File>) -> Readers {
+        let mut readers = Readers::default();
+        if let Some(metadata) = ledger.and_then(|ledger| ledger.metadata().ok()) {
+            readers.narrow(&metadata);
+        }
+        readers
+    }
+
+    /// Takes out who may not read this file.
+    pub(super) fn narrow(&mut self, metadata: &Metadata) {
+        self.mode &= metadata.mode();
+        self.group = self.group.or(Some(metadata.gid()));
+    }
 }
 
 /// `[fold.peer]`: whether a name is one that a file has while it waits to be folded.

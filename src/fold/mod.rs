@@ -24,7 +24,8 @@ use headcount_format::layout::{
     EARLIER_LEDGER_NAME, LEDGER_NAME, SLOTS_NAME, UNFINISHED_LEDGER_NAME,
 };
 
-pub(crate) use error::FoldFailure;
+pub(crate) use error::{FoldFailure, Trouble};
+use files::Readers;
 use step::{Step, reached};
 
 use crate::pool::Proofs;
@@ -43,14 +44,16 @@ pub(crate) struct FoldOptions {
 pub(crate) struct Folder {
     path: PathBuf,
     options: FoldOptions,
-    /// The directory, once its lock is held.
+    /// The directory, as long as its lock is held.
     held: Option<FoldDirectory>,
+    /// Which directory it was that was held last, by device and inode number.
+    identity: Option<(u64, u64)>,
     /// Whether nothing that the ledger lists is left, as far as is known.
     is_clean: bool,
     /// When a peer's file was seen first under its folding name.
     aside: HashMap<OsString, Instant>,
-    /// When the last ledger was written that it has seen, in nanoseconds since 1970.
-    written: u64,
+    /// The last ledger that it has seen, and when that was written, in nanoseconds since 1970.
+    last: Option<(File, u64)>,
     /// When the next round may begin.
     due: Instant,
     /// Who has which place, as long as it has not been written down.
@@ -58,7 +61,7 @@ pub(crate) struct Folder {
 }
 
 /// What a round has done.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Round {
     /// How many files it has folded.
     pub(crate) files: usize,
@@ -68,8 +71,8 @@ pub(crate) struct Round {
     pub(crate) pending: usize,
     /// Whether there are more files than a round takes.
     pub(crate) is_full: bool,
-    /// Whether a file that is folded could not be deleted.
-    pub(crate) is_stuck: bool,
+    /// What has kept it from one of the files, the first of them.
+    pub(crate) trouble: Option<Trouble>,
 }
 
 impl Folder {
@@ -78,9 +81,10 @@ impl Folder {
             path,
             options,
             held: None,
+            identity: None,
             is_clean: false,
             aside: HashMap::new(),
-            written: 0,
+            last: None,
             due: Instant::now(),
             places: None,
         }
@@ -92,7 +96,13 @@ impl Folder {
 
     /// Whether there is something to do where these have died.
     pub(crate) fn has_work(&self, dead: &[DeadFile]) -> bool {
-        !self.is_clean || dead.iter().any(|file| may_fold(file, &self.options))
+        !self.is_clean || self.count(dead) > 0
+    }
+
+    /// How many of these files are of a kind that is folded.
+    pub(crate) fn count(&self, dead: &[DeadFile]) -> usize {
+        let foldable = dead.iter().filter(|file| may_fold(file, &self.options));
+        foldable.count()
     }
 
     /// Folds as many of the files of these dead workers as a round takes.
@@ -103,6 +113,12 @@ impl Folder {
     pub(crate) fn round(&mut self, dead: &[DeadFile]) -> Result<Round, FoldFailure> {
         let start = Instant::now();
         let outcome = self.steps(dead);
+        // [fold.lock]: who cannot fold stands in nobody's way.
+        if let Err(FoldFailure::Denied { .. } | FoldFailure::Older | FoldFailure::Refused(_)) =
+            outcome
+        {
+            self.held = None;
+        }
         // [fold.pace]
         let pause = match &outcome {
             // What is left for want of room in this round is worth the next.
@@ -122,45 +138,58 @@ impl Folder {
             held: Some(directory),
             is_clean,
             aside,
-            written,
+            last,
             ..
         } = self
         else {
             return Err(FoldFailure::NotOurs);
         };
-        files::check_access(directory)?;
         reached(Step::Lock);
         let boot = BootId::current();
-        let ledger = directory.open_file(LEDGER_NAME.as_ref());
-        let ledger = ledger.map_err(FoldFailure::Refused)?;
-        let mut fold = Fold::begin(ledger.as_ref(), boot).map_err(FoldFailure::Refused)?;
-        // [ledger.lineage]
-        if fold.written() > 0 && fold.written() < *written {
+        let found = directory.open_file(LEDGER_NAME.as_ref());
+        let found = found.map_err(FoldFailure::Refused)?;
+        // [ledger.boot]
+        let (earlier, found) = match found {
+            Some(ledger) if fold::is_of_other_boot(&ledger, boot) => (Some(ledger), None),
+            found => (None, found),
+        };
+        // [ledger.lineage]: one that somebody has deleted is written again.
+        let ledger = found.as_ref().or(last.as_ref().map(|(ledger, _)| ledger));
+        let mut fold = Fold::begin(ledger, boot).map_err(FoldFailure::Refused)?;
+        if last
+            .as_ref()
+            .is_some_and(|(_, seen)| fold.written() < *seen)
+        {
             return Err(FoldFailure::Older);
         }
-        *written = fold.written().max(*written);
+        let mut readers = Readers::of(ledger);
+        if let Some(ledger) = found {
+            *last = Some((ledger, fold.written()));
+        }
         let present: HashSet<&OsStr> = dead.iter().map(|file| &*file.name).collect();
         aside.retain(|name, _| present.contains(&**name));
-        let mut round = Round::default();
-        if !*is_clean {
-            *is_clean = files::clean(directory, &mut fold)?;
-            reached(Step::Clean);
-        }
+        let mut round = Round {
+            trouble: files::clean(directory, &mut fold)?,
+            ..Round::default()
+        };
+        *is_clean = round.trouble.is_none();
+        reached(Step::Clean);
         let mut folded = Vec::new();
-        let mut bytes = 0;
         for file in dead.iter().filter(|file| may_fold(file, options)) {
             if folded.len() == MOST {
                 round.is_full = true;
                 round.pending += 1;
                 continue;
             }
-            match take_in(directory, file, &mut fold, aside)? {
-                Taken::In(size) => {
+            match take_in(directory, file, &mut fold, aside) {
+                Taken::In(metadata) => {
                     folded.push(&*file.name);
-                    bytes += size;
+                    round.bytes += metadata.len();
+                    readers.narrow(&metadata);
                 }
                 Taken::Later => round.pending += 1,
                 Taken::Not => {}
+                Taken::Troubled(trouble) => round.trouble = round.trouble.or(Some(trouble)),
             }
         }
         if folded.is_empty() {
@@ -168,24 +197,23 @@ impl Folder {
         }
         reached(Step::Read);
         let image = fold.write(now(), options.time_to_live)?;
-        if let Some(ledger) = &ledger
-            && fold::is_of_other_boot(ledger, boot)
-        {
-            files::rename(
-                directory,
-                LEDGER_NAME.as_ref(),
-                EARLIER_LEDGER_NAME.as_ref(),
-            )?;
+        if earlier.is_some() {
+            let (from, to) = (LEDGER_NAME.as_ref(), EARLIER_LEDGER_NAME.as_ref());
+            files::rename(directory, from, to).map_err(|source| FoldFailure::Change {
+                what: "rename the ledger of an earlier boot",
+                source,
+            })?;
         }
-        *written = publish(directory, &image, boot)?;
+        *last = Some(publish(directory, &image, &readers, boot)?);
         for name in &folded {
-            round.is_stuck |= !files::delete(directory, name);
+            if let Err(trouble) = files::delete(directory, name) {
+                *is_clean = false;
+                round.trouble = round.trouble.or(Some(trouble));
+            }
             aside.remove(*name);
             reached(Step::Delete);
         }
-        *is_clean &= !round.is_stuck;
         round.files = folded.len();
-        round.bytes = bytes;
         Ok(round)
     }
 
@@ -195,16 +223,22 @@ impl Folder {
         let there = identity(&std::fs::metadata(&self.path).map_err(missing)?);
         let held = self.held.as_ref();
         let known = held.and_then(|held| held.handle().metadata().ok());
-        // [merge.directory.replaced]: another directory's lock is another one.
-        if known.is_none_or(|known| identity(&known) != there) {
-            self.is_clean = false;
-            self.written = 0;
-            self.aside.clear();
-            self.held = None;
-            let directory = FoldDirectory::open(&self.path).map_err(missing)?;
-            files::lock(&directory)?;
-            self.held = Some(directory);
+        if let Some(directory) = &self.held
+            && known.is_some_and(|known| identity(&known) == there)
+        {
+            return files::check_access(directory);
         }
+        // [merge.directory.replaced]: another directory's lock is another one.
+        if self.identity.replace(there) != Some(there) {
+            self.last = None;
+        }
+        self.is_clean = false;
+        self.aside.clear();
+        self.held = None;
+        let directory = FoldDirectory::open(&self.path).map_err(missing)?;
+        files::check_access(&directory)?;
+        files::lock(&directory)?;
+        self.held = Some(directory);
         Ok(())
     }
 
@@ -237,10 +271,11 @@ fn may_fold(file: &DeadFile, options: &FoldOptions) -> bool {
 
 /// What became of a file.
 enum Taken {
-    /// It is in the fold; its size, in bytes.
-    In(u64),
+    /// It is in the fold.
+    In(Metadata),
     Later,
     Not,
+    Troubled(Trouble),
 }
 
 /// Adds the file of a dead worker to the fold.
@@ -249,44 +284,45 @@ fn take_in(
     dead: &DeadFile,
     fold: &mut Fold,
     aside: &mut HashMap<OsString, Instant>,
-) -> Result<Taken, FoldFailure> {
+) -> Taken {
     let name = &*dead.name;
-    // What is gone, or planted since, is for the next look.
+    // What is gone, or planted since, is for the next look; so is what the ledger lists.
     let Ok(Some(file)) = directory.open_file(name) else {
-        return Ok(Taken::Not);
+        return Taken::Not;
     };
     let is_store = dead.dialect == Some(Dialect::Store);
     if fold.lists_store(name) || (!is_store && fold.lists_file(&file)) {
-        files::delete(directory, name);
-        return Ok(Taken::Not);
+        return Taken::Not;
     }
     // [fold.dead] [fold.peer.writer]
     if !is_dead(dead, &file, directory) {
         aside.remove(name);
-        return Ok(Taken::Not);
+        return Taken::Not;
     }
     if !is_store && !files::is_set_aside(name) {
         let Some(set_aside) = files::folding_name(name, &file) else {
-            return Ok(Taken::Not);
+            return Taken::Not;
         };
-        files::rename(directory, name, &set_aside)?;
+        if let Err(error) = files::rename(directory, name, &set_aside) {
+            return Taken::Troubled(Trouble::unmoved(name, error));
+        }
         reached(Step::SetAside);
         aside.insert(set_aside, Instant::now());
-        return Ok(Taken::Later);
+        return Taken::Later;
     }
     // [fold.peer]
     if !is_store {
         let since = aside.entry(dead.name.clone()).or_insert_with(Instant::now);
         if since.elapsed() < ASIDE {
-            return Ok(Taken::Later);
+            return Taken::Later;
         }
     }
-    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-    Ok(match fold.add(name, &file, dead.died, dead.place) {
-        Ok(()) => Taken::In(bytes),
-        // It rests in memory, and `check` tells what is wrong with it.
-        Err(_) => Taken::Not,
-    })
+    // What cannot be folded rests in memory, and `check` tells what is wrong with it.
+    let added = fold.add(name, &file, dead.version, dead.died, dead.place);
+    match (added, file.metadata()) {
+        (Ok(()), Ok(metadata)) => Taken::In(metadata),
+        _ => Taken::Not,
+    }
 }
 
 fn is_dead(dead: &DeadFile, file: &File, directory: &FoldDirectory) -> bool {
@@ -299,24 +335,31 @@ fn is_dead(dead: &DeadFile, file: &File, directory: &FoldDirectory) -> bool {
     Proofs::default().verdict(&asked).liveness == Liveness::Dead
 }
 
-/// `[fold.order]`: from the step `write` to the step `settle`; when the ledger was written.
-fn publish(directory: &FoldDirectory, image: &[u8], boot: BootId) -> Result<u64, FoldFailure> {
+/// `[fold.order]`: from the step `write` to the step `settle`; the ledger, and when it was written.
+fn publish(
+    directory: &FoldDirectory,
+    image: &[u8],
+    readers: &Readers,
+    boot: BootId,
+) -> Result<(File, u64), FoldFailure> {
     let unfinished: &OsStr = UNFINISHED_LEDGER_NAME.as_ref();
-    let written = files::write(directory, unfinished, image)?;
+    let written = files::write(directory, unfinished, image, readers);
+    let bytes = image.len();
+    let written = written.map_err(|source| FoldFailure::Write { bytes, source })?;
     reached(Step::Write);
-    let failed = |source| FoldFailure::Change {
-        what: "synchronise the new ledger to the disk",
-        source,
-    };
-    written.sync_all().map_err(failed)?;
+    let failed = |what| move |source| FoldFailure::Change { what, source };
+    let synchronise = "synchronise the new ledger to the disk";
+    written.sync_all().map_err(failed(synchronise))?;
     reached(Step::Sync);
     // What no reader could read must not take the place of what every reader can.
     let when = fold::read_back(&written, boot).map_err(FoldFailure::Unreadable)?;
-    files::rename(directory, unfinished, LEDGER_NAME.as_ref())?;
+    let renamed = files::rename(directory, unfinished, LEDGER_NAME.as_ref());
+    renamed.map_err(failed("rename the new ledger"))?;
     reached(Step::Publish);
-    directory.handle().sync_all().map_err(failed)?;
+    let settled = directory.handle().sync_all();
+    settled.map_err(failed(synchronise))?;
     reached(Step::Settle);
-    Ok(when)
+    Ok((written, when))
 }
 
 /// In nanoseconds since 1970; zero on a machine whose clock stands before that.

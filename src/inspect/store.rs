@@ -9,7 +9,7 @@ use std::path::Path;
 
 use headcount_format::catalog::{Catalog, Cells, cells_of};
 use headcount_format::layout::{LockKind, Role, block_kind};
-use headcount_format::record::{Block, Family, Label, Series};
+use headcount_format::record::{Block, Family, FoldedFile, Label, Series};
 use headcount_format::{CellBlock, MetricType, ReadError, StoreReader};
 
 use crate::print::Plain;
@@ -48,6 +48,11 @@ fn describe_reader(reader: &StoreReader, out: &mut String) -> std::fmt::Result {
     writeln!(out, "refused      {} series", reader.refused())?;
     if let Some(root) = catalog.root() {
         writeln!(out, "root         {root}")?;
+        let forgotten = match catalog.forgotten() {
+            0 => "all that was folded".to_owned(),
+            until => format!("what was folded after {}", seconds(until)),
+        };
+        writeln!(out, "lists        {forgotten}")?;
     }
     writeln!(out, "labels       {{{}}}", labels(catalog.labels()))?;
     for block in catalog.blocks() {
@@ -82,17 +87,11 @@ fn describe_folded(catalog: &Catalog, out: &mut String) -> std::fmt::Result {
     }
     for file in files {
         let (when, born) = (seconds(file.when), seconds(file.born));
-        write!(
-            out,
-            "folded {when}: {}, inode {}",
-            Plain(&file.name),
-            file.inode
-        )?;
-        let device = file.device;
+        let FoldedFile { inode, bytes, .. } = file;
+        let name = Plain(&file.name);
         writeln!(
             out,
-            " on device {device:#x}, born {born}, {} bytes",
-            file.bytes
+            "folded {when}: {name}, inode {inode}, born {born}, {bytes} bytes"
         )?;
     }
     Ok(())

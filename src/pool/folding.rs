@@ -42,11 +42,12 @@ impl FoldState {
 
     fn of(outcome: &Result<Round, FoldFailure>) -> FoldState {
         match outcome {
-            Ok(Round { is_stuck: true, .. }) => FoldState {
+            Ok(Round {
+                trouble: Some(trouble),
+                ..
+            }) => FoldState {
                 name: "failed",
-                detail: "files that are folded cannot be deleted, and stay; every reader passes \
-                         them over"
-                    .into(),
+                detail: trouble.to_string(),
             },
             Ok(_) => FoldState {
                 name: "folds",

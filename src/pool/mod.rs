@@ -122,7 +122,7 @@ impl Pool {
         &self.directories
     }
 
-    /// Whether every directory has been read, once at least.
+    /// Whether every directory has been read, once at least, and what is served lacks no ledger.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Relaxed)
     }
@@ -216,12 +216,10 @@ impl Pool {
                 hint.notify_one();
             }
             pass.folds = folding.states();
-            if pass
-                .collection
-                .directories
-                .iter()
-                .all(|directory| directory.error.is_none())
-            {
+            let mut directories = pass.collection.directories.iter();
+            if pass.lacks_ledger {
+                ready.store(false, Ordering::Relaxed);
+            } else if directories.all(|directory| directory.error.is_none()) {
                 ready.store(true, Ordering::Relaxed);
             }
             passes.journal.tell(&pass);

@@ -232,7 +232,8 @@ async fn ready(State(site): State<Arc<Site>>) -> Response {
     if looked.is_ok() && site.pool.is_ready() {
         return "Ready.\n".into_response();
     }
-    let mut text = String::from("Not ready: not every directory has been read yet.\n");
+    let mut text =
+        String::from("Not ready: not every directory has been read yet, or a ledger cannot be.\n");
     for directory in site.pool.directories() {
         if let Err(error) = directories::examine(directory) {
             let _ = writeln!(text, "{error}");

@@ -6,6 +6,7 @@
 
 mod death;
 mod denied;
+mod folders;
 mod modes;
 mod peers;
 mod places;

@@ -3,16 +3,16 @@
 //! Owns the listing, which is the truth about what there is, and the caution with which a name that
 //! any worker may have planted is opened (`spec/merge.md`, chapter 1). Knows no dialect.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::report::{Damage, DamageReason};
@@ -52,17 +52,35 @@ impl FileIdentity {
         self.inode
     }
 
-    /// `[ledger.folded]`: device, inode number and time of birth, as a ledger lists them; `None`
-    /// where the file system does not tell the last.
-    pub(crate) fn key(&self) -> Option<(u64, u64, u64)> {
+    /// `[ledger.folded]`: inode number and time of birth, as a ledger lists them; `None` where the
+    /// file system does not tell the last.
+    pub(crate) fn key(&self) -> Option<(u64, u64)> {
         let born = self.born?.duration_since(UNIX_EPOCH).ok()?;
         let born = u64::try_from(born.as_nanos()).ok()?;
-        Some((self.device, self.inode, born))
+        Some((self.inode, born))
+    }
+}
+
+/// Of when the bytes of a file are: how many there are, and when a system call changed them last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FileVersion {
+    bytes: u64,
+    /// `None` where the file system does not tell.
+    modified: Option<SystemTime>,
+}
+
+impl FileVersion {
+    /// What a file is now.
+    pub fn of(metadata: &std::fs::Metadata) -> FileVersion {
+        FileVersion {
+            bytes: metadata.len(),
+            modified: metadata.modified().ok(),
+        }
     }
 }
 
 /// A name, and the inode that the directory says it leads to; ordered by name.
-#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Entry {
     pub(crate) name: OsString,
     pub(crate) inode: u64,
@@ -110,6 +128,10 @@ impl Directory {
     /// `[merge.directory.listing]`: every name that a pool's file may have and that is known, and
     /// in the order of their names as many of the others as make `limit` with them.
     ///
+    /// `[merge.directory.renamed]`: a listing is of no one instant, and a file that gets another
+    /// name meanwhile may be missing from it under both. So a directory that has just changed is
+    /// listed once more: no file gets another name twice before it is folded.
+    ///
     /// # Errors
     ///
     /// When the directory cannot be read.
@@ -121,7 +143,18 @@ impl Directory {
         let Some(open) = &self.open else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let (entries, left_out) = entries(&open.handle, is_known, limit)?;
+        let start = SystemTime::now();
+        let (first, left_out) = entries(&open.handle, &is_known, limit)?;
+        let changed = open.handle.metadata()?.modified()?;
+        if changed.checked_add(RECENT).is_some_and(|then| then < start) {
+            let entries = first;
+            return Ok(Listing { entries, left_out });
+        }
+        let (second, left_out) = entries(&open.handle, &is_known, limit)?;
+        let entries = match united(&open.handle, first, &second) {
+            entries if entries.len() <= limit => entries,
+            _ => second,
+        };
         Ok(Listing { entries, left_out })
     }
 
@@ -152,6 +185,9 @@ impl Directory {
         }
     }
 }
+
+/// For how long a directory has just changed: longer than any tick of the clock that says when.
+const RECENT: Duration = Duration::from_millis(50);
 
 /// Bytes that are read of a small file at most.
 const SMALL: u64 = 4 << 20;
@@ -224,7 +260,7 @@ fn examine(opened: Result<File, Errno>) -> Result<Option<File>, Damage> {
 /// for. However many there are, no more than `limit` unknown names are held at a time.
 fn entries(
     handle: &File,
-    is_known: impl Fn(&OsString) -> bool,
+    is_known: &impl Fn(&OsString) -> bool,
     limit: usize,
 ) -> io::Result<(Vec<Entry>, u64)> {
     let mut entries = Vec::new();
@@ -253,6 +289,24 @@ fn entries(
     entries.extend(others);
     entries.sort_unstable();
     Ok((entries, left_out))
+}
+
+/// What two listings in a row have, in the order of their names: of a file that has got another
+/// name meanwhile, the one that it has now.
+fn united(handle: &File, first: Vec<Entry>, second: &[Entry]) -> Vec<Entry> {
+    let both = first.into_iter().chain(second.iter().cloned());
+    let names: BTreeMap<OsString, u64> = both.map(|entry| (entry.name, entry.inode)).collect();
+    let mut times: HashMap<u64, usize> = HashMap::new();
+    for inode in names.values() {
+        *times.entry(*inode).or_default() += 1;
+    }
+    let leads_to = |name: &OsString, inode: u64| {
+        let found = rustix::fs::statat(handle, name, AtFlags::SYMLINK_NOFOLLOW);
+        found.is_ok_and(|found| found.st_ino == inode)
+    };
+    let entries = names.into_iter();
+    let entries = entries.filter(|(name, inode)| times[inode] == 1 || leads_to(name, *inode));
+    entries.map(|(name, inode)| Entry { name, inode }).collect()
 }
 
 /// Neither a link nor a pipe nor a lease makes us wait or leads us elsewhere.

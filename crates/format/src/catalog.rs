@@ -11,7 +11,7 @@ use crate::layout::{
 };
 use crate::metric::MetricType;
 use crate::record::{
-    Block, Family, FoldedFile, FoldedStore, Label, Level, Record, RecordError, Series,
+    Block, Family, FoldedFile, FoldedStore, Label, Level, Record, RecordError, Root, Series,
 };
 
 /// The families, series and blocks of a store.
@@ -25,7 +25,7 @@ pub struct Catalog {
     levels: Vec<Level>,
     folded_stores: Vec<FoldedStore>,
     folded_files: Vec<FoldedFile>,
-    root: Option<Incarnation>,
+    root: Option<Root>,
     /// Where the last segment or block ends; the next begins here or later.
     end: u64,
     additive_cells: u64,
@@ -122,7 +122,13 @@ impl Catalog {
 
     /// `[ledger.root]`: the first generation of a ledger, if it says which.
     pub fn root(&self) -> Option<Incarnation> {
-        self.root
+        Some(self.root?.first)
+    }
+
+    /// `[ledger.forget]`: when the last file was folded that a ledger does not list any more, in
+    /// nanoseconds since 1970; zero where it lists all.
+    pub fn forgotten(&self) -> u64 {
+        self.root.map_or(0, |root| root.forgotten)
     }
 
     /// How many additive cells the shared lane has.

@@ -12,7 +12,7 @@ use crate::layout::{
     CATALOG_OFFSET, CELLS_PER_PAGE, FIRST_SEGMENT_END, Header, LockKind, MAX_STORE_BYTES,
     PAGE_BYTES, Role, USED_OFFSET, block_kind,
 };
-use crate::record::{Block, Family, FoldedFile, FoldedStore, Level, Record, Series};
+use crate::record::{Block, Family, FoldedFile, FoldedStore, Level, Record, Root, Series};
 
 /// Bytes of the record that says where the catalog goes on: each segment keeps room for it.
 const SEGMENT_RECORD_BYTES: u64 = 24;
@@ -21,6 +21,7 @@ const SEGMENT_RECORD_BYTES: u64 = 24;
 #[derive(Debug)]
 pub struct LedgerImage {
     header: Header,
+    root: Root,
     families: Vec<Family>,
     series: u32,
     /// Behind the blocks, in their order.
@@ -87,12 +88,15 @@ impl LedgerImage {
             // Nobody writes it once it has its name.
             lock: LockKind::Missing,
         };
-        let root = Record::Root(root.unwrap_or(header.incarnation));
         Ok(LedgerImage {
+            root: Root {
+                first: root.unwrap_or(header.incarnation),
+                forgotten: 0,
+            },
             header,
             families: Vec::new(),
             series: 0,
-            records: vec![root.encode()],
+            records: Vec::new(),
             lanes: vec![Vec::new()],
             registers: Vec::new(),
             stamped: Vec::new(),
@@ -141,8 +145,10 @@ impl LedgerImage {
         self.records.push(Record::Level(level).encode());
     }
 
-    /// `[ledger.folded]`: lists what the ledger holds.
-    pub fn set_folded(&mut self, stores: Vec<FoldedStore>, files: Vec<FoldedFile>) {
+    /// `[ledger.folded]`: lists what the ledger holds, but for what was folded up to `forgotten`, in
+    /// nanoseconds since 1970, and has been forgotten since; zero where nothing has.
+    pub fn set_folded(&mut self, stores: Vec<FoldedStore>, files: Vec<FoldedFile>, forgotten: u64) {
+        self.root.forgotten = forgotten;
         if !stores.is_empty() {
             self.records.push(Record::FoldedStores(stores).encode());
         }
@@ -187,7 +193,8 @@ impl LedgerImage {
         let block_records = blocks
             .iter()
             .map(|(block, _)| Record::Block(*block).encode());
-        let records: Vec<Vec<u8>> = block_records.chain(self.records.iter().cloned()).collect();
+        let records = block_records.chain([Record::Root(self.root).encode()]);
+        let records: Vec<Vec<u8>> = records.chain(self.records.iter().cloned()).collect();
 
         // [store.catalog.segment]
         let mut catalog = CATALOG_OFFSET;
@@ -386,14 +393,13 @@ mod tests {
             bytes: 16384,
         };
         let file = FoldedFile {
-            device: 0x1a,
             inode: 7,
             born: created,
             when: died,
             bytes: 65536,
             name: "counter_4711.db".into(),
         };
-        image.set_folded(vec![store], vec![file]);
+        image.set_folded(vec![store], vec![file], died - 1);
         let (written, expected) = (image.encode().unwrap(), vector());
         assert_eq!(written.len(), expected.len());
         let differs = (0..written.len()).find(|&at| written[at] != expected[at]);

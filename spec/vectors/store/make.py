@@ -68,8 +68,8 @@ def folded_stores(entries):
 
 def folded_files(entries):
     body = struct.pack("<II", len(entries), 0)
-    for device, inode, born, when, size, name in entries:
-        body += struct.pack("<QQQQQ", device, inode, born, when, size) + text(name)
+    for inode, born, when, size, name in entries:
+        body += struct.pack("<QQQQ", inode, born, when, size) + text(name)
     return record(9, body)
 
 
@@ -77,8 +77,8 @@ def level(number, died, pid=""):
     return record(10, struct.pack("<IIQ", number, 0, died) + text(pid))
 
 
-def root(incarnation):
-    return record(11, incarnation)
+def root(first, forgotten):
+    return record(11, first + struct.pack("<Q", forgotten))
 
 
 def header(version=1, started=1_700_000_000_123_456_789, pid=4711, role=0, lock=1, crc=None):
@@ -214,7 +214,7 @@ def ledger():
         (block(1, 3 * PAGE, PAGE, lane=1), "additive cells, lane 1"),
         (block(2, 4 * PAGE, PAGE), "registers"),
         (block(3, 5 * PAGE, PAGE), "stamped registers"),
-        (root(bytes(range(32, 48))), "the first generation"),
+        (root(bytes(range(32, 48)), died - 1), "the first generation, and until when it has forgotten"),
         (family(1, "requests", "Requests answered.", label_names=["method"]), "family 0, a counter"),
         (series(0, 0, CREATED, ["GET"]), "series 0"),
         (family(1, "jobs", mode=11), "family 1, a bare counter"),
@@ -231,7 +231,7 @@ def ledger():
         (series(5, 0, 0, ["1.2"]), "series 5"),
         (level(5, died), "of several"),
         (folded_stores([(bytes(range(16, 32)), died, CREATED, 4711, 16384)]), "a store"),
-        (folded_files([(0x1A, 7, CREATED, died, 65536, "counter_4711.db")]), "a file of Python's"),
+        (folded_files([(7, CREATED, died, 65536, "counter_4711.db")]), "a file of Python's"),
     ])
     made.put(2 * PAGE, f64(1e16, 3, 0.25, 2, 1), "totals, then sum and buckets, rounded")
     made.put(3 * PAGE, f64(1), "what the rounding of the first left out")

@@ -82,8 +82,11 @@ impl Departed {
 
     /// `[ledger.switch]`: takes out what those files have left that another tells now.
     pub(super) fn take_back(&mut self, is_told: impl Fn(&Gone) -> bool, intake: &mut Intake) {
-        while let Some(index) = self.gone.iter().position(&is_told) {
-            if let Some(gone) = self.forget(index) {
+        let mut index = 0;
+        while let Some(gone) = self.gone.get(index) {
+            if !is_told(gone) {
+                index += 1;
+            } else if let Some(gone) = self.forget(index) {
                 self.subtract(gone.left, intake);
             }
         }

@@ -32,10 +32,18 @@ pub(super) struct Ledger {
 /// What a look at a ledger has found.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// Another ledger is held than before, and what the one before has left if this one does not
-    /// follow on it.
-    Other(Option<Gone>),
+    Other(Switch),
     Same,
+}
+
+/// From one ledger to another.
+#[derive(Debug)]
+pub(super) struct Switch {
+    /// What the one before has left, if this one does not follow on it.
+    pub(super) left: Option<Gone>,
+    /// `[ledger.forget]`: whether files may have been folded in between that this one does not list
+    /// any more.
+    pub(super) has_forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -53,8 +61,8 @@ struct Held {
 #[derive(Debug, Default)]
 pub(crate) struct Folded {
     stores: HashSet<Incarnation>,
-    /// Device, inode number and time of birth in nanoseconds since 1970.
-    files: HashSet<(u64, u64, u64)>,
+    /// Inode number and time of birth in nanoseconds since 1970.
+    files: HashSet<(u64, u64)>,
 }
 
 impl Folded {
@@ -64,9 +72,7 @@ impl Folded {
         let files = catalog.folded_files().iter();
         Folded {
             stores: stores.map(|store| store.incarnation).collect(),
-            files: files
-                .map(|file| (file.device, file.inode, file.born))
-                .collect(),
+            files: files.map(|file| (file.inode, file.born)).collect(),
         }
     }
 
@@ -148,6 +154,8 @@ impl Ledger {
     fn hold(&mut self, source: StoreFile, bytes: u64, intake: &mut Intake) -> Seen {
         let root = root(&source);
         let mut left = None;
+        let forgotten = source.catalog().forgotten();
+        let mut has_forgotten = forgotten > 0;
         if let Some(before) = &mut self.held {
             let is_kin = root == before.root;
             if is_kin && source.header().started < before.source.header().started {
@@ -164,6 +172,7 @@ impl Ledger {
                 carried: Vec::new(),
                 stands_in: false,
             });
+            has_forgotten = forgotten > before.source.header().started;
             before.source.release(intake);
         }
         self.held = Some(Held {
@@ -174,7 +183,10 @@ impl Ledger {
             bytes,
         });
         self.state = LedgerState::Good;
-        Seen::Other(left)
+        Seen::Other(Switch {
+            left,
+            has_forgotten,
+        })
     }
 
     /// Of which first generation the one is that is held.
@@ -195,6 +207,11 @@ impl Ledger {
     /// What it lists.
     pub(super) fn folded(&self) -> Option<&Folded> {
         self.held.as_ref().map(|held| &held.folded)
+    }
+
+    /// Whether it lists the store of this name.
+    pub(super) fn lists_name(&self, name: &OsStr) -> bool {
+        self.folded().is_some_and(|folded| folded.lists_name(name))
     }
 
     /// Whether it lists a file.

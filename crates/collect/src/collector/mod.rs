@@ -22,6 +22,7 @@ use headcount_format::layout::LockKind;
 use crate::budget::Budgets;
 use crate::dialect::{Share, Shared, Source, Tally};
 use crate::directory;
+pub use crate::directory::FileVersion;
 use crate::intake::DirectoryId;
 use crate::merge::Plan;
 use crate::model::{Family, Labels};
@@ -117,6 +118,8 @@ pub struct DeadFile {
     pub died: u64,
     /// The place that its worker had in the pool, if it had one (`[life.place]`).
     pub place: Option<u32>,
+    /// Of when what was read of it is.
+    pub version: FileVersion,
 }
 
 /// What may have happened to a file (`[life.hint]`); the later one is the graver.

@@ -13,7 +13,7 @@ use headcount_format::identity::BootId;
 use super::departed::Gone;
 use super::{Suspicion, WorkerFile};
 use crate::dialect::{self, Left, Opened, Shared, Source};
-use crate::directory::FileIdentity;
+use crate::directory::{FileIdentity, FileVersion};
 use crate::intake::{DirectoryId, Intake};
 use crate::report::{Damage, DamageReason, FileReport, FileState, Liveness, Verdict};
 use crate::table::Table;
@@ -30,6 +30,8 @@ pub(super) struct Tracked {
     pub(super) state: FileState,
     pub(super) verdict: Verdict,
     bytes: u64,
+    /// Of when what was read of it is.
+    pub(super) version: Option<FileVersion>,
     /// Whether all of it was read in the last pass.
     pub(super) is_whole: bool,
     /// Whether it may be one that is gone, and has come back.
@@ -48,6 +50,8 @@ pub(super) struct Tracked {
     pub(super) suspicion: Option<Suspicion>,
     /// Whether the last reading found that the name leads to it no more.
     pub(super) is_missed: bool,
+    /// `[ledger.forget]`: whether it has gone, and the ledger may hold it without listing it.
+    pub(super) may_be_folded: bool,
 }
 
 /// What a reading goes by.
@@ -85,6 +89,7 @@ impl Tracked {
             state: FileState::Empty,
             verdict: Liveness::Unknown.into(),
             bytes: 0,
+            version: None,
             is_whole: false,
             is_new: true,
             is_withheld: false,
@@ -94,6 +99,7 @@ impl Tracked {
             is_read_anew: false,
             suspicion: Some(Suspicion::Opened),
             is_missed: false,
+            may_be_folded: false,
         };
         match opened {
             Ok(None) => return None,
@@ -205,7 +211,6 @@ impl Tracked {
             self.source = None;
             return Vec::new();
         }
-        let is_final = source.incarnation().is_some();
         // Asked before it is read, so that what is read of the dead is the last there is.
         let suspicion = look.suspicion.max(self.suspicion.take());
         self.is_read_anew = false;
@@ -224,11 +229,12 @@ impl Tracked {
         {
             return Vec::new();
         }
+        let metadata = file.metadata().ok();
+        let version = metadata.as_ref().map(FileVersion::of);
+        // [merge.rest.wake]: another worker may have come and gone since it was read.
+        let is_same = suspicion < Some(Suspicion::Closed) && version == self.version;
         match self.verdict.liveness {
-            // [merge.rest.wake]: unless another worker may have come and gone since it was read.
-            Liveness::Dead if self.rests && (is_final || suspicion < Some(Suspicion::Closed)) => {
-                return Vec::new();
-            }
+            Liveness::Dead if self.rests && is_same => return Vec::new(),
             Liveness::Dead => self.died = self.died.or(Some(look.now)),
             // [merge.rest.wake]
             _ => {
@@ -246,7 +252,7 @@ impl Tracked {
         shared.intake.reads_dead = self.verdict.liveness == Liveness::Dead;
         self.is_read_anew = std::mem::take(&mut self.rests);
         // [merge.budget.file-bytes]
-        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        let bytes = metadata.map_or(0, |metadata| metadata.len());
         let limit = shared.intake.budgets().file_bytes;
         if bytes > limit {
             self.bytes = bytes;
@@ -263,6 +269,7 @@ impl Tracked {
         if self.has_expired {
             source.rebind(&mut shared.intake);
         }
+        self.version = version;
         let outcome = source.refresh(file, shared);
         if self.has_expired {
             source.release(&mut shared.intake);

@@ -22,7 +22,7 @@ use headcount_format::{LedgerError, LedgerImage, StoreReader};
 
 use crate::budget::Budgets;
 use crate::dialect::{self, Opened, Share, Shared, Source, StoreFile, Tally};
-use crate::directory::FileIdentity;
+use crate::directory::{FileIdentity, FileVersion};
 use crate::intake::Intake;
 use crate::report::{Damage, Dialect, FileState};
 use crate::table::Contributor;
@@ -35,14 +35,17 @@ pub use directory::FoldDirectory;
 /// use std::fs::File;
 /// use std::time::Duration;
 ///
+/// use headcount_collect::collector::FileVersion;
 /// use headcount_collect::fold::Fold;
 /// use headcount_format::identity::BootId;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let mut fold = Fold::begin(None, BootId::current())?;
 /// let name = "000102030405060708090a0b0c0d0e0f.store";
+/// let file = File::open(name)?;
+/// let version = FileVersion::of(&file.metadata()?);
 /// let now = 1_700_000_000_000_000_000;
-/// fold.add(name.as_ref(), &File::open(name)?, now, None)?;
+/// fold.add(name.as_ref(), &file, version, now, None)?;
 /// let ledger: Vec<u8> = fold.write(now, Duration::from_secs(3600))?;
 /// # Ok(())
 /// # }
@@ -74,8 +77,8 @@ struct Death {
     place: Option<u32>,
 }
 
-/// Device, inode number and time of birth.
-type FileKey = (u64, u64, u64);
+/// Inode number and time of birth.
+type FileKey = (u64, u64);
 
 /// What this fold adds to the list, but for the time.
 #[derive(Clone, Debug)]
@@ -88,6 +91,8 @@ enum Fresh {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotFolded {
+    /// `[fold.same]`: it is not what it was when it was read before.
+    Changed,
     /// `[fold.dead]`: not all of it can be read.
     Damaged(Damage),
     /// It was written before the machine last started.
@@ -103,6 +108,7 @@ pub enum NotFolded {
 impl fmt::Display for NotFolded {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            NotFolded::Changed => formatter.write_str("it has changed since it was read"),
             NotFolded::Damaged(damage) => damage.fmt(formatter),
             NotFolded::EarlierBoot => {
                 formatter.write_str("it was written before this machine last started")
@@ -182,7 +188,7 @@ impl Fold {
                 .collect(),
             files: files
                 .iter()
-                .map(|file| ((file.device, file.inode, file.born), file.clone()))
+                .map(|file| ((file.inode, file.born), file.clone()))
                 .collect(),
             shared,
             ledger,
@@ -210,8 +216,8 @@ impl Fold {
         listed.is_some()
     }
 
-    /// Adds what a dead worker's file holds. That its worker is dead must be proved before; `died` is
-    /// when that was found, in nanoseconds since 1970, and `place` the one that it had in the pool, if
+    /// Adds what a dead worker's file holds, if it is as it was when a reader took in what it held, at
+    /// `version`. That its worker is dead must be proved before; `died` is when that was found, in nanoseconds since 1970, and `place` the one that it had in the pool, if
     /// any (`[life.place]`).
     ///
     /// # Errors
@@ -221,6 +227,7 @@ impl Fold {
         &mut self,
         name: &OsStr,
         file: &File,
+        version: FileVersion,
         died: u64,
         place: Option<u32>,
     ) -> Result<(), NotFolded> {
@@ -236,6 +243,11 @@ impl Fold {
         }
         let fresh = fresh(name, file, &*source).ok_or(NotFolded::Unborn)?;
         let outcome = source.refresh(file, &mut self.shared);
+        // [fold.same]
+        let found = file.metadata().ok();
+        if found.is_none_or(|found| FileVersion::of(&found) != version) {
+            return Err(NotFolded::Changed);
+        }
         if !source.left_out().is_empty() {
             return Err(NotFolded::TooLong);
         }
@@ -311,8 +323,8 @@ impl Fold {
             }
             writer.levels(&self.shared.intake.table, levels, &self.deaths);
         }
-        let (stores, files) = self.list(now);
-        image.set_folded(stores, files);
+        let (stores, files, forgotten) = self.list(when);
+        image.set_folded(stores, files, forgotten);
         image.encode().map_err(FoldError::Ledger)
     }
 
@@ -357,34 +369,42 @@ impl Fold {
         }
     }
 
-    /// `[ledger.forget]`: what is listed from now on.
-    fn list(&self, now: u64) -> (Vec<FoldedStore>, Vec<FoldedFile>) {
+    /// `[ledger.forget]`: what is listed from now on, and until when that is not all.
+    ///
+    /// `when` is later than in each ledger before, so that entries have the order of their folds
+    /// whatever the clock did.
+    fn list(&self, when: u64) -> (Vec<FoldedStore>, Vec<FoldedFile>, u64) {
         let mut stores: Vec<FoldedStore> = self.stores.values().copied().collect();
         let mut files: Vec<FoldedFile> = self.files.values().cloned().collect();
         for fresh in self.fresh.iter().cloned() {
             match fresh {
-                Fresh::Store(store) => stores.push(FoldedStore { when: now, ..store }),
-                Fresh::File(file) => files.push(FoldedFile { when: now, ..file }),
+                Fresh::Store(store) => stores.push(FoldedStore { when, ..store }),
+                Fresh::File(file) => files.push(FoldedFile { when, ..file }),
             }
         }
         stores.sort_unstable_by_key(|store| (std::cmp::Reverse(store.when), store.incarnation));
         files.sort_unstable_by_key(|file| (std::cmp::Reverse(file.when), file.inode, file.born));
-        let is_kept = |index: usize, when: u64| {
-            when == now || (index < LISTED && when.saturating_add(DAY) > now)
+        let ledger = self.ledger.as_ref();
+        let mut forgotten = ledger.map_or(0, |ledger| ledger.catalog().forgotten());
+        let mut is_kept = |index: usize, folded: u64, is_seen: bool| {
+            let is_late = index < LISTED && folded.saturating_add(DAY) > when;
+            let is_kept = folded == when || is_late || is_seen;
+            if !is_kept {
+                forgotten = forgotten.max(folded);
+            }
+            is_kept
         };
         let mut index = 0..;
         stores.retain(|store| {
-            is_kept(index.next().unwrap_or(LISTED), store.when)
-                || self.seen_stores.contains(&store.incarnation)
+            let is_seen = self.seen_stores.contains(&store.incarnation);
+            is_kept(index.next().unwrap_or(LISTED), store.when, is_seen)
         });
         let mut index = 0..;
         files.retain(|file| {
-            is_kept(index.next().unwrap_or(LISTED), file.when)
-                || self
-                    .seen_files
-                    .contains(&(file.device, file.inode, file.born))
+            let is_seen = self.seen_files.contains(&(file.inode, file.born));
+            is_kept(index.next().unwrap_or(LISTED), file.when, is_seen)
         });
-        (stores, files)
+        (stores, files, forgotten)
     }
 }
 
@@ -418,10 +438,9 @@ fn fresh(name: &OsStr, file: &File, source: &dyn Source) -> Option<Fresh> {
     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
     let incarnation = source.incarnation().and_then(|id| Incarnation::parse(id));
     let Some(incarnation) = incarnation else {
-        let (device, inode, born) = file_key(file)?;
+        let (inode, born) = file_key(file)?;
         let name = dialect::own_name(name).to_string_lossy();
         return Some(Fresh::File(FoldedFile {
-            device,
             inode,
             born,
             when: 0,

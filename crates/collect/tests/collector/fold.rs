@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::time::Duration;
 
-use headcount_collect::collector::{Collector, Suspicion};
+use headcount_collect::collector::{Collector, FileVersion, Suspicion};
 use headcount_collect::fold::{Fold, NotFolded, read_back};
 use headcount_collect::report::{LedgerState, Liveness};
 use headcount_collect::rules::{Pattern, Rule, Rules};
@@ -23,13 +23,19 @@ const SECOND: u64 = 1_000_000_000;
 const NOW: u64 = 1_800_000_000 * SECOND;
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// What a file is now.
+fn version(file: &File) -> FileVersion {
+    FileVersion::of(&file.metadata().unwrap())
+}
+
 /// The bytes of a new ledger that holds these files, too.
 fn image(directory: &Directory, names: &[String], now: u64, time_to_live: Duration) -> Vec<u8> {
     let ledger = File::open(directory.join(LEDGER_NAME)).ok();
     let mut fold = Fold::begin(ledger.as_ref(), BootId::current()).unwrap();
     for name in names {
         let file = File::open(directory.join(name)).unwrap();
-        fold.add(name.as_ref(), &file, now, None).unwrap();
+        fold.add(name.as_ref(), &file, version(&file), now, None)
+            .unwrap();
     }
     fold.write(now, time_to_live).unwrap()
 }
@@ -210,6 +216,69 @@ fn a_file_that_is_folded_between_the_listing_and_its_reading_is_found_in_the_led
         Liveness::Dead
     });
     assert_eq!(Pass(pass).value("jobs_total"), Some(6.5));
+}
+
+// [ledger.forget] [ledger.switch]: who stood still while more was folded than a ledger lists.
+#[test]
+fn a_reader_that_has_missed_generations_takes_what_is_gone_for_folded_and_not_for_departed() {
+    let directory = Directory::new();
+    let mut names = Vec::new();
+    for number in 0..2400 {
+        if number % 2 == 0 {
+            let name = format!("counter_{number}.db");
+            directory.write(&name, &counter("jobs", 1.0));
+            names.push(name);
+        } else {
+            names.push(store(&directory, &[1.0], &[]).1);
+        }
+    }
+    // One with a descriptor for each file, and one with none.
+    let mut readers = [2400, 0].map(|descriptors| {
+        let mut reader = watch(&directory);
+        reader.set_descriptors(descriptors);
+        reader
+    });
+    let total = |reader: &mut Collector| pass_at(reader, NOW).value("jobs_total");
+    for reader in &mut readers {
+        assert_eq!(total(reader), Some(2400.0));
+    }
+    for (number, names) in names.chunks(800).enumerate() {
+        fold_at(&directory, names, NOW + number as u64, HOUR);
+    }
+    for reader in &mut readers {
+        assert_eq!(total(reader), Some(2400.0));
+        assert_eq!(total(reader), Some(2400.0));
+    }
+    // What goes while the reader looks on has departed, as ever.
+    let (_, late) = store(&directory, &[2.0], &[]);
+    for reader in &mut readers {
+        assert_eq!(total(reader), Some(2402.0));
+    }
+    directory.remove(&late);
+    for reader in &mut readers {
+        assert_eq!(total(reader), Some(2402.0));
+    }
+}
+
+// [ledger.forget]: what lives was not folded, and departs when it dies.
+#[test]
+fn a_deleted_file_whose_worker_lives_is_no_folded_one_whatever_the_ledger_has_forgotten() {
+    let directory = Directory::new();
+    let (_, name) = store(&directory, &[5.0], &[]);
+    let mut reader = watch(&directory);
+    reader.set_boot(BootId::current());
+    let mut total = |liveness: Liveness| Pass(reader.collect(|_| liveness)).value("jobs_total");
+    assert_eq!(total(Liveness::Live), Some(5.0));
+    let dead: Vec<String> = (0..1200)
+        .map(|_| store(&directory, &[1.0], &[]).1)
+        .collect();
+    for (number, names) in dead.chunks(600).enumerate() {
+        fold_at(&directory, names, NOW + number as u64, HOUR);
+    }
+    directory.remove(&name);
+    assert_eq!(total(Liveness::Live), Some(1205.0));
+    assert_eq!(total(Liveness::Dead), Some(1205.0));
+    assert_eq!(total(Liveness::Dead), Some(1205.0));
 }
 
 // [ledger.level] [merge.dead.ttl] [merge.dead.cohort]
@@ -588,7 +657,8 @@ fn what_went_long_ago_is_listed_no_more_and_what_is_there_still_is() {
         assert!(fold.lists_file(&File::open(directory.join(&stays)).unwrap()));
         let file = File::open(directory.join(&name)).unwrap();
         assert!(!fold.lists_file(&file));
-        fold.add(name.as_ref(), &file, NOW, None).unwrap();
+        fold.add(name.as_ref(), &file, version(&file), NOW, None)
+            .unwrap();
         let bytes = fold.write(now, HOUR).unwrap();
         directory.replace(LEDGER_NAME, &bytes);
         directory.remove(&name);
@@ -620,11 +690,11 @@ fn what_is_damaged_or_of_no_worker_is_not_folded() {
     let mut fold = Fold::begin(None, BootId::current()).unwrap();
     for name in ["counter_7.db", "counter_8.db"] {
         let file = File::open(directory.join(name)).unwrap();
-        let outcome = fold.add(name.as_ref(), &file, NOW, None);
+        let outcome = fold.add(name.as_ref(), &file, version(&file), NOW, None);
         assert!(matches!(outcome, Err(NotFolded::Damaged(_))), "{name}");
     }
     let file = File::open(directory.join("state.prom")).unwrap();
-    let outcome = fold.add("state.prom".as_ref(), &file, NOW, None);
+    let outcome = fold.add("state.prom".as_ref(), &file, version(&file), NOW, None);
     assert!(matches!(outcome, Err(NotFolded::Workerless)));
     assert_eq!(fold.count(), 0);
 }
@@ -690,23 +760,58 @@ fn a_file_that_rests_is_not_read_again_until_something_tells_to_ask() {
 fn a_file_that_rests_is_read_once_more_after_a_writer_has_closed_it() {
     let directory = Directory::new();
     directory.write("counter_7.db", &counter("sent", 4.0));
+    let since = fs::metadata(directory.join("counter_7.db")).unwrap();
+    // As through a mapping: of that, no time tells on every file system.
+    let write = |value: f64| {
+        directory.write("counter_7.db", &counter("sent", value));
+        let path = directory.join("counter_7.db");
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(since.modified().unwrap()).unwrap();
+    };
     let mut collector = watch(&directory);
     collector.expect_hints();
-    let mut pass =
+    let pass =
         |collector: &mut Collector| Pass(collector.collect(|_| Liveness::Dead)).value("sent_total");
     pass(&mut collector);
     assert_eq!(pass(&mut collector), Some(4.0));
-    directory.write("counter_7.db", &counter("sent", 9.0));
+    write(9.0);
     collector.suspect("counter_7.db".as_ref(), Suspicion::Opened);
     assert_eq!(pass(&mut collector), Some(4.0));
     collector.suspect("counter_7.db".as_ref(), Suspicion::Closed);
     assert_eq!(pass(&mut collector), Some(9.0));
-    directory.write("counter_7.db", &counter("sent", 11.0));
+    write(11.0);
     collector.suspect_all(Suspicion::Opened);
     assert_eq!(pass(&mut collector), Some(9.0));
     collector.suspect_all(Suspicion::Closed);
     assert_eq!(pass(&mut collector), Some(11.0));
     assert_eq!(pass(&mut collector), Some(11.0));
+}
+
+// [fold.same] [merge.rest.wake]
+#[test]
+fn what_is_cut_off_after_it_was_read_is_read_again_and_not_folded_before() {
+    let directory = Directory::new();
+    let (_, name) = store(&directory, &[50.0], &[]);
+    let mut collector = watch(&directory);
+    collector.expect_hints();
+    assert_eq!(pass_at(&mut collector, NOW).value("jobs_total"), Some(50.0));
+    let [dead] = &collector.dead()[..] else {
+        panic!("it rests")
+    };
+    // Header and catalog are as they were, and every cell is zero: it only looks whole.
+    let bytes = fs::metadata(directory.join(&name)).unwrap().len();
+    directory.truncate(&name, 8192);
+    directory.truncate(&name, bytes);
+    let file = File::open(directory.join(&name)).unwrap();
+    let mut fold = Fold::begin(None, BootId::current()).unwrap();
+    let outcome = fold.add(name.as_ref(), &file, dead.version, NOW, None);
+    assert!(matches!(outcome, Err(NotFolded::Changed)), "{outcome:?}");
+    assert_eq!(fold.count(), 0);
+    // [merge.counter.fall]: what it had counted stays, before and after it is folded.
+    collector.suspect_all(Suspicion::Opened);
+    assert_eq!(pass_at(&mut collector, NOW).value("jobs_total"), Some(50.0));
+    fold_at(&directory, &[name], NOW, HOUR);
+    assert_eq!(pass_at(&mut collector, NOW).value("jobs_total"), Some(50.0));
 }
 
 // [merge.rest.wake]: a client that reopens its file goes on from what is in it; whoever counts

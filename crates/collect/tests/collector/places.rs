@@ -166,7 +166,7 @@ fn a_place_outlives_the_fold_of_its_worker() {
     let mut fold = Fold::begin(None, BootId::current()).unwrap();
     for file in &files {
         let opened = File::open(directory.join(file.name.to_str().unwrap())).unwrap();
-        fold.add(&file.name, &opened, file.died, file.place)
+        fold.add(&file.name, &opened, file.version, file.died, file.place)
             .unwrap();
     }
     let ledger = fold.write(NOW, Duration::from_secs(60)).unwrap();

@@ -25,9 +25,7 @@ pub struct FoldedStore {
 /// A file of another client that a ledger holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FoldedFile {
-    /// The device on which it lay.
-    pub device: u64,
-    /// Its inode number there, which another file may have by now.
+    /// Its inode number, which another file may have by now.
     pub inode: u64,
     /// When it was born, in nanoseconds since 1970.
     pub born: u64,
@@ -50,6 +48,30 @@ pub struct Level {
     pub place: Option<u32>,
     /// What told its worker apart; empty where it is the value of several.
     pub pid: Box<str>,
+}
+
+/// Where a ledger comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Root {
+    /// Its first generation.
+    pub first: Incarnation,
+    /// `[ledger.forget]`: when the last file was folded that is not listed any more, in nanoseconds
+    /// since 1970; zero where all are.
+    pub forgotten: u64,
+}
+
+impl Root {
+    pub(super) fn encode(self, out: &mut Encoder) {
+        out.bytes(&self.first.0);
+        out.u64(self.forgotten);
+    }
+
+    pub(super) fn decode(from: &mut Decoder<'_>) -> Result<Root, RecordError> {
+        Ok(Root {
+            first: Incarnation(from.take("incarnation")?),
+            forgotten: from.u64("time of what is forgotten")?,
+        })
+    }
 }
 
 impl Level {
@@ -75,7 +97,7 @@ impl Level {
 pub(super) fn encode_files(files: &[FoldedFile], out: &mut Encoder) {
     out.list(files.len());
     for file in files {
-        for word in [file.device, file.inode, file.born, file.when, file.bytes] {
+        for word in [file.inode, file.born, file.when, file.bytes] {
             out.u64(word);
         }
         out.text(&file.name);
@@ -86,7 +108,6 @@ pub(super) fn decode_files(from: &mut Decoder<'_>) -> Result<Vec<FoldedFile>, Re
     let count = from.list("count of files")?;
     let file = |_| {
         Ok(FoldedFile {
-            device: from.u64("device")?,
             inode: from.u64("inode number")?,
             born: from.u64("time of birth")?,
             when: from.u64("time of the fold")?,

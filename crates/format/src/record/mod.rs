@@ -8,11 +8,10 @@ mod ledger;
 
 use std::fmt;
 
-use crate::identity::Incarnation;
 use crate::layout::{MAX_LABELS, MAX_PARTS, record_kind};
 use crate::metric::{MetricType, Mode};
 use bytes::{Decoder, Encoder};
-pub use ledger::{FoldedFile, FoldedStore, Level};
+pub use ledger::{FoldedFile, FoldedStore, Level, Root};
 
 /// A label: its name and its value.
 pub type Label = (Box<str>, Box<str>);
@@ -40,8 +39,8 @@ pub enum Record {
         /// The number of the series, counted from zero in the order of their records.
         series: u32,
     },
-    /// `[ledger.root]`: the first generation of a ledger.
-    Root(Incarnation),
+    /// `[ledger.root]`: where a ledger comes from.
+    Root(Root),
     /// `[store.record.segment]`
     Segment {
         /// Where the catalog goes on, in bytes from the start of the file.
@@ -177,8 +176,8 @@ impl Record {
                 out.u32(*series);
                 record_kind::REMOVAL
             }
-            Record::Root(incarnation) => {
-                out.bytes(&incarnation.0);
+            Record::Root(root) => {
+                root.encode(&mut out);
                 record_kind::ROOT
             }
             Record::Segment { offset, length } => {
@@ -221,7 +220,7 @@ impl Record {
             record_kind::REMOVAL => Record::Removal {
                 series: from.u32("series number")?,
             },
-            record_kind::ROOT => Record::Root(Incarnation(from.take("incarnation")?)),
+            record_kind::ROOT => Record::Root(Root::decode(&mut from)?),
             record_kind::SEGMENT => Record::Segment {
                 offset: from.u64("segment offset")?,
                 length: from.u64("segment length")?,
@@ -394,6 +393,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::Incarnation;
 
     fn decode(bytes: &[u8]) -> Result<Record, RecordError> {
         let (header, body) = bytes.split_at(RECORD_HEADER_BYTES);
@@ -476,15 +476,12 @@ mod tests {
             },
         );
         let files =
-            (any::<[u64; 5]>(), text()).prop_map(|([device, inode, born, when, bytes], name)| {
-                FoldedFile {
-                    device,
-                    inode,
-                    born,
-                    when,
-                    bytes,
-                    name,
-                }
+            (any::<[u64; 4]>(), text()).prop_map(|([inode, born, when, bytes], name)| FoldedFile {
+                inode,
+                born,
+                when,
+                bytes,
+                name,
             });
         prop_oneof![
             prop::collection::vec(stores, 0..6).prop_map(Record::FoldedStores),
@@ -520,7 +517,10 @@ mod tests {
             block,
             pairs().prop_map(Record::Labels),
             lists(),
-            any::<[u8; 16]>().prop_map(|root| Record::Root(Incarnation(root))),
+            any::<([u8; 16], u64)>().prop_map(|(first, forgotten)| {
+                let first = Incarnation(first);
+                Record::Root(Root { first, forgotten })
+            }),
             (any::<(u32, u32, u64)>(), text()).prop_map(|((series, place, died), pid)| {
                 let place = place.checked_sub(1);
                 Record::Level(Level {

@@ -1,7 +1,9 @@
 //! One directory of a pool, its files, and what is left of those that are gone.
 //!
-//! Owns what becomes of a file that comes, goes or loses its name (`spec/merge.md`, chapter 1).
-//! Knows neither dialects nor how values are merged.
+//! Owns the look at a directory and the reading of what is there (`spec/merge.md`, chapter 1). Knows
+//! neither dialects nor how values are merged.
+
+mod names;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
@@ -14,11 +16,11 @@ use headcount_format::identity::BootId;
 use headcount_format::layout::SLOTS_NAME;
 
 use super::departed::{Departed, Gone};
-use super::ledger::{Ledger, Seen};
+use super::ledger::{Ledger, Seen, Switch};
 use super::tracked::{Look, Reading, Tracked};
 use super::{DeadFile, DirectoryReport, Suspicion, WorkerFile};
 use crate::dialect::Shared;
-use crate::directory::{Directory, Entry, FileIdentity, Listing};
+use crate::directory::{Directory, FileIdentity, Listing};
 use crate::intake::{DirectoryId, Intake};
 use crate::model::Labels;
 use crate::places::Places;
@@ -40,6 +42,9 @@ pub(super) struct Pool {
     asleep: VecDeque<(OsString, Tracked)>,
     departed: Departed,
     ledger: Ledger,
+    /// `[ledger.forget]`: whether what is gone at the next listing may have been folded, although
+    /// the ledger does not list it.
+    has_forgotten: bool,
     /// Whether the list of places has been looked for.
     has_places: bool,
     /// Whether what does not change from pass to pass has changed.
@@ -49,9 +54,6 @@ pub(super) struct Pool {
     /// How many files the budget has no room for.
     files_left_out: u64,
 }
-
-/// How many text files that are gone go on if one of their name comes back.
-const ASLEEP: usize = 256;
 
 /// `[merge.dead.own]`: of how many workers, the last that died, own levels are told.
 const OWN_LEVELS: usize = 64;
@@ -80,6 +82,7 @@ impl Pool {
             asleep: VecDeque::new(),
             departed: Departed::default(),
             ledger: Ledger::default(),
+            has_forgotten: false,
             has_places: false,
             is_changed: true,
             error: None,
@@ -185,6 +188,7 @@ impl Pool {
                 dialect: source.dialect(),
                 lock: source.lock(),
                 died: tracked.died.unwrap_or(0),
+                version: tracked.version?,
                 place: source
                     .worker()
                     .and_then(|worker| places.find(self.number, &worker.id)),
@@ -226,6 +230,7 @@ impl Pool {
                     self.asleep.clear();
                     self.departed = Departed::default();
                     self.ledger = Ledger::default();
+                    self.has_forgotten = false;
                     self.has_places = false;
                     self.is_changed = true;
                     self.replaced += 1;
@@ -279,14 +284,15 @@ impl Pool {
             text.into_iter()
                 .for_each(|text| places.restore(self.number, &text));
         }
+        let mut spare = room.descriptors;
         // [ledger.snapshot]: each fold that gets in between costs one look more, and folds are rare.
         for _ in 0..LOOKS {
             let Pool {
                 directory, ledger, ..
             } = self;
             let seen = ledger.look(directory, self.number, boot, &mut shared.intake);
-            if let Seen::Other(left) = seen {
-                self.switch(left, &mut shared.intake);
+            if let Seen::Other(switch) = seen {
+                self.switch(switch, &mut shared.intake);
             }
             let limit = room.files.saturating_sub(self.nameless_count(room.files));
             let listed = self
@@ -299,31 +305,23 @@ impl Pool {
                     return;
                 }
             };
+            // What is not in the listing has gone only if nothing was folded before it.
+            if !self.ledger.is_current(&self.directory) {
+                continue;
+            }
             self.files_left_out = left_out;
-            let entries = entries.into_iter();
-            let entries = entries.filter(|entry| !self.is_folded(entry)).collect();
-            self.take_in(entries, room.descriptors, shared);
-            if self.ledger.is_current(&self.directory) {
+            let is_whole = self.take_in(entries, &mut spare, shared);
+            self.has_forgotten = false;
+            if is_whole && self.ledger.is_current(&self.directory) {
                 return;
             }
         }
     }
 
-    /// `[ledger.folded]`: whether what a file counted is in the ledger.
-    fn is_folded(&self, entry: &Entry) -> bool {
-        let Some(folded) = self.ledger.folded() else {
-            return false;
-        };
-        // A peer's file is not deleted under any other name.
-        let is_set_aside = || entry.name.as_encoded_bytes().ends_with(b".folding");
-        let identity = || self.directory.identity_of(&entry.name);
-        folded.lists_name(&entry.name)
-            || (is_set_aside() && identity().is_some_and(|file| folded.lists_file(file)))
-    }
-
     /// `[ledger.switch]`: takes out what another ledger tells from now on.
-    fn switch(&mut self, left: Option<Gone>, intake: &mut Intake) {
+    fn switch(&mut self, switch: Switch, intake: &mut Intake) {
         self.is_changed = true;
+        self.has_forgotten |= switch.has_forgotten;
         let Pool {
             ledger,
             files,
@@ -349,159 +347,20 @@ impl Pool {
             departed.take_back(is_told, intake);
         }
         // [ledger.lineage]
-        if let Some(left) = left {
+        if let Some(left) = switch.left {
             departed.bury(left, intake);
         }
     }
 
-    /// `[ledger.snapshot]`: whether a file has gone since the listing, and another ledger has come.
+    /// `[ledger.snapshot]`: whether a file has gone since the listing: it may have been folded, or
+    /// have got another name.
     pub(super) fn is_behind(&self) -> bool {
-        let has_gone = self.files.values().any(|tracked| tracked.is_missed);
-        has_gone && !self.ledger.is_current(&self.directory)
+        self.files.values().any(|tracked| tracked.is_missed)
     }
 
     /// `[ledger.version]`: whether there is a ledger that has never been read.
     pub(super) fn lacks_ledger(&self) -> bool {
         self.ledger.is_refused()
-    }
-
-    /// Takes in the names that are there now; `spare` files more may stay open.
-    fn take_in(&mut self, entries: Vec<Entry>, mut spare: usize, shared: &mut Shared) {
-        let is_there = |name: &OsString| {
-            let found = entries.binary_search_by(|entry| entry.name.cmp(name));
-            found.is_ok()
-        };
-        let names = self.files.keys();
-        let gone: Vec<OsString> = names.filter(|name| !is_there(name)).cloned().collect();
-        let mut nameless: HashSet<_> = self
-            .nameless
-            .iter()
-            .filter_map(Tracked::read_identity)
-            .collect();
-        for name in gone {
-            if let Some(old) = self.files.remove(&name) {
-                self.lose(name, old, &mut nameless, shared);
-            }
-        }
-        for Entry { name, inode } in entries {
-            let known = self.files.get(&name);
-            if known.is_some_and(|known| !known.may_have_lost_name(inode)) {
-                continue;
-            }
-            let opened = self.directory.open(&name);
-            let path = self.directory.path().join(&name);
-            let Some(mut fresh) = Tracked::new(path, &name, opened, self.number) else {
-                continue;
-            };
-            if known.is_some_and(|known| known.is_read_as(&fresh)) {
-                continue;
-            }
-            match self.files.remove(&name) {
-                // A known file whose name another file has now is a file without a name.
-                Some(old) => self.follow(&name, old, &mut fresh, &mut nameless, shared),
-                None => self.wake(&name, &mut fresh),
-            }
-            match spare.checked_sub(1) {
-                Some(fewer) => spare = fewer,
-                None => fresh.file = None,
-            }
-            self.files.insert(name, fresh);
-        }
-    }
-
-    /// Has `fresh` take the name of `old`; `nameless` has which files have lost theirs.
-    fn follow(
-        &mut self,
-        name: &OsString,
-        mut old: Tracked,
-        fresh: &mut Tracked,
-        nameless: &mut HashSet<FileIdentity>,
-        shared: &mut Shared,
-    ) {
-        // [text.rewritten]
-        if old.goes_on_by_name() && fresh.goes_on_by_name() {
-            self.read_out(&mut old, shared);
-            std::mem::swap(&mut old.source, &mut fresh.source);
-        } else {
-            self.lose(name.clone(), old, nameless, shared);
-            self.wake(name, fresh);
-        }
-    }
-
-    /// Keeps what has lost its name.
-    fn lose(
-        &mut self,
-        name: OsString,
-        mut old: Tracked,
-        nameless: &mut HashSet<FileIdentity>,
-        shared: &mut Shared,
-    ) {
-        self.is_changed |= old.rests;
-        if !old.goes_on_by_name() {
-            let is_known = old
-                .read_identity()
-                .is_some_and(|identity| !nameless.insert(identity));
-            if old.source.is_none() {
-                return;
-            }
-            // A name that comes and goes between two passes leads to one file all the time.
-            match is_known {
-                true => old.forget(&mut shared.intake),
-                false => self.nameless.push(old),
-            }
-            return;
-        }
-        // [merge.file.nameless]
-        self.read_out(&mut old, shared);
-        let Some(source) = &mut old.source else {
-            return;
-        };
-        source.sleep(&mut shared.intake);
-        self.asleep.push_back((name, old));
-        if self.asleep.len() > ASLEEP
-            && let Some((_, mut oldest)) = self.asleep.pop_front()
-            && let Some(gone) = oldest.leave(&mut shared.intake)
-        {
-            self.departed.bury(gone, &mut shared.intake);
-        }
-    }
-
-    /// Reads a file, which goes on by its name, for the last time before it goes.
-    fn read_out(&mut self, old: &mut Tracked, shared: &mut Shared) {
-        // Who lives is not asked here, and a text is of no boot.
-        let verdict = old.verdict.clone();
-        let mut look = Look {
-            boot: BootId::default(),
-            now: 0,
-            suspicion: None,
-            reading: Reading::All,
-            liveness: &mut |_: &WorkerFile<'_>| verdict.clone(),
-        };
-        let falls = old.read(None, shared, &mut look);
-        self.departed.add(falls, &mut shared.intake);
-        old.file = None;
-    }
-
-    /// `[text.rewritten]`: has a file go on from what one of its name has left.
-    fn wake(&mut self, name: &OsString, fresh: &mut Tracked) {
-        let Some(source) = fresh
-            .source
-            .as_mut()
-            .filter(|source| source.goes_on_by_name())
-        else {
-            return;
-        };
-        let by_name = self.asleep.iter().position(|(asleep, _)| asleep == name);
-        // [merge.file.identity]: it may have been given another name.
-        let is_same = |(_, before): &(OsString, Tracked)| {
-            before.identity.is_some() && before.identity == fresh.identity
-        };
-        let before = by_name.or_else(|| self.asleep.iter().position(is_same));
-        let before = before.and_then(|index| self.asleep.remove(index));
-        if let Some(before) = before.and_then(|(_, before)| before.source) {
-            *source = before;
-            source.wake(name);
-        }
     }
 
     /// Reads every file, and lets go of those that are gone for good.
@@ -567,10 +426,17 @@ impl Pool {
             let renamed = old.identity.and_then(|identity| by_identity.get(&identity));
             let is_renamed = renamed.is_some_and(|new| old.is_read_as(new));
             if old.file.is_some() && old.verdict.liveness == Liveness::Live && !is_renamed {
+                // [fold.dead]
+                old.may_be_folded = false;
                 return true;
             }
-            // [merge.departed]
             *is_changed |= old.rests;
+            // [ledger.forget]
+            if old.may_be_folded {
+                old.forget(&mut shared.intake);
+                return false;
+            }
+            // [merge.departed]
             if let Some(gone) = old.leave(&mut shared.intake) {
                 departed.bury(gone, &mut shared.intake);
             }
