@@ -151,7 +151,10 @@ fn describe_series(
     if let Some(level) = levels.find(|level| level.series as usize == index) {
         let worker = match &*level.pid {
             "" => "of workers that died".to_owned(),
-            pid => format!("of the worker {}, which died", Plain(pid)),
+            pid => {
+                let (pid, started) = (Plain(pid), seconds(level.started));
+                format!("of the worker {pid}, which began {started} and died")
+            }
         };
         write!(out, ", {worker} by {}", seconds(level.died))?;
     }

@@ -33,6 +33,8 @@ pub(crate) struct Intake {
     generation: u64,
     budgets: Budgets,
     pub(crate) places: Places,
+    /// Whether each worker is told apart by what identifies it, whatever label will tell it apart.
+    pub(crate) tells_workers: bool,
     /// Whether the worker of the file that is being read is dead.
     pub(crate) reads_dead: bool,
     /// `[rules.labels]`, by directory.
@@ -226,6 +228,8 @@ impl Intake {
     /// What tells `owner` apart under this label; empty for who cannot be told apart.
     fn own(&mut self, label: WorkerLabel, owner: Owner<'_>) -> Arc<str> {
         match (owner, label) {
+            (Owner::Folded(pid, place), _) if self.tells_workers => folded_worker(pid, place),
+            (Owner::Worker(_, worker), _) if self.tells_workers => Arc::clone(&worker.id),
             (Owner::File(name), _) => Arc::clone(name),
             (Owner::Folded(pid, _), WorkerLabel::Pid) => Arc::clone(pid),
             (Owner::Folded(_, place), WorkerLabel::Slot) => {
@@ -334,6 +338,15 @@ impl Intake {
             true => Err(Budget::LabelBytes),
             false => Ok(()),
         }
+    }
+}
+
+/// What identifies a worker of which a ledger says no more than its pid and its place; empty for
+/// several workers together.
+pub(crate) fn folded_worker(pid: &str, place: Option<u32>) -> Arc<str> {
+    match pid {
+        "" => Arc::default(),
+        pid => format!("{pid} in {place:?}").into(),
     }
 }
 

@@ -49,20 +49,22 @@ impl Places {
     }
 
     /// Frees the places of those that do not live any more, and forgets those of whom nothing is
-    /// known; whether somebody who lives again had to get another place.
+    /// known, unless not all `is_told`; whether somebody who lives again had to get another place.
     pub(crate) fn update(
         &mut self,
         directory: DirectoryId,
         living: &HashSet<&Arc<str>>,
         known: &HashSet<&Arc<str>>,
+        is_told: bool,
     ) -> bool {
+        let may_live = |worker: &Arc<str>| !is_told && !known.contains(worker);
         let held = self.held.entry(directory).or_default();
         let before = held.len();
-        held.retain(|_, worker| living.contains(worker));
+        held.retain(|_, worker| living.contains(worker) || may_live(worker));
         if held.len() != before {
             self.changed.insert(directory);
         }
-        let is_known = |worker: &Arc<str>| known.contains(worker);
+        let is_known = |worker: &Arc<str>| known.contains(worker) || !is_told;
         self.by_worker
             .retain(|(own, worker), _| *own != directory || is_known(worker));
         let mut is_moved = false;
@@ -159,15 +161,15 @@ mod tests {
         assert_eq!(places.of(1, &workers[0]), 0, "of another directory");
         // The second has died, and still has its file.
         let living = [Arc::clone(&workers[0]), Arc::clone(&workers[2])];
-        assert!(!places.update(0, &set(&living), &set(&workers)));
+        assert!(!places.update(0, &set(&living), &set(&workers), true));
         assert_eq!(places.find(0, &workers[1]), Some(1));
         assert_eq!(places.of(0, &workers[3]), 1);
         assert_eq!(places.of(0, &workers[4]), 3);
         // It lives again, and its place is another's.
-        assert!(places.update(0, &set(&workers), &set(&workers)));
+        assert!(places.update(0, &set(&workers), &set(&workers), true));
         assert_eq!(places.of(0, &workers[1]), 4);
         // What is forgotten has none.
-        assert!(!places.update(0, &set(&workers[..1]), &set(&workers[..1])));
+        assert!(!places.update(0, &set(&workers[..1]), &set(&workers[..1]), true));
         assert_eq!(places.find(0, &workers[4]), None);
         assert_eq!(places.of(0, &workers[4]), 1);
     }
@@ -180,7 +182,7 @@ mod tests {
         assert_eq!(places.written(0), None);
         workers.iter().for_each(|worker| _ = places.of(0, worker));
         let living = [Arc::clone(&workers[0]), Arc::clone(&workers[2])];
-        places.update(0, &set(&living), &set(&living));
+        places.update(0, &set(&living), &set(&living), true);
         let text = places.written(0).unwrap();
         assert_eq!(text, "headcount slots, version 1\n0 a\n2 c\n");
         assert_eq!(places.written(0), None, "nothing has changed");

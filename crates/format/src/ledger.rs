@@ -366,25 +366,26 @@ mod tests {
         let cells = [vec![0.25, 0.0], vec![2.0], vec![1.0]];
         image.add_series(series(seconds, created, &[]), LedgerValue::Totals(&cells));
         let level = image.add_family(family(MetricType::Gauge, "level", ""));
-        let of = |number, pid: &str| Level {
+        let of = |number, started: u64, pid: &str| Level {
             series: number,
             died,
+            started,
             place: None,
             pid: pid.into(),
         };
         let number = image.add_series(series(level, 0, &[]), LedgerValue::Register(5.0));
-        image.add_level(of(number, "4711"));
+        image.add_level(of(number, created, "4711"));
         let mut best = family(MetricType::Gauge, "best", "");
         best.mode = Mode::MostRecent;
         let best = image.add_family(best);
         let stamped = LedgerValue::Stamped(2.5, 1_700_000_003.0);
         let number = image.add_series(series(best, 0, &[]), stamped);
-        image.add_level(of(number, ""));
+        image.add_level(of(number, 0, ""));
         let mut build = family(MetricType::Info, "build", "");
         build.label_names = vec!["version".into()];
         let build = image.add_family(build);
         let number = image.add_series(series(build, 0, &["1.2"]), LedgerValue::Labels);
-        image.add_level(of(number, ""));
+        image.add_level(of(number, 0, ""));
         let store = FoldedStore {
             incarnation: Incarnation(std::array::from_fn(|index| 16 + index as u8)),
             when: died,

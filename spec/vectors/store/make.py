@@ -73,8 +73,8 @@ def folded_files(entries):
     return record(9, body)
 
 
-def level(number, died, pid=""):
-    return record(10, struct.pack("<IIQ", number, 0, died) + text(pid))
+def level(number, died, started=0, pid=""):
+    return record(10, struct.pack("<IIQQ", number, 0, died, started) + text(pid))
 
 
 def root(first, forgotten):
@@ -223,7 +223,7 @@ def ledger():
         (series(2, 2, CREATED), "series 2"),
         (family(2, "level", mode=1), "family 3, a gauge of each worker"),
         (series(3, 0, 0), "series 3"),
-        (level(3, died, "4711"), "of this worker"),
+        (level(3, died, CREATED, "4711"), "of this worker"),
         (family(2, "best", mode=7), "family 4, a stamped gauge"),
         (series(4, 0, 0), "series 4"),
         (level(4, died), "of several"),

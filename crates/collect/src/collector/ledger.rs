@@ -220,17 +220,17 @@ impl Ledger {
             .is_some_and(|folded| folded.lists(tracked.identity, tracked.incarnation()))
     }
 
-    /// Tells its totals, and the levels of those who died in this time.
-    pub(super) fn tell(&self, died: &Range<u64>, table: &mut Table, by: Contributor) {
-        if let Some(Held { source, .. }) = &self.held {
-            source.tell(&mut Tally {
-                table,
-                by,
-                share: Share::Totals,
-            });
-            let share = Share::Levels;
-            source.tell_levels_of(died, &mut Tally { table, by, share });
-        }
+    /// Tells its totals, and the levels of those who died in this time, as contributors from this one
+    /// on; how many it has taken.
+    pub(super) fn tell(&self, died: &Range<u64>, table: &mut Table, by: Contributor) -> u32 {
+        let Some(Held { source, .. }) = &self.held else {
+            return 0;
+        };
+        let share = Share::Totals;
+        source.tell(&mut Tally { table, by, share });
+        let share = Share::Levels;
+        source.tell_levels_of(died, &mut Tally { table, by, share });
+        source.contributors()
     }
 
     /// Whether it has levels of workers that died in this time.

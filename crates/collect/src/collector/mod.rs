@@ -444,19 +444,23 @@ impl Collector {
         }
         table.forget_base();
         table.begin_pass();
-        let mut number = 0;
+        let mut number = 1;
         for pool in &self.directories {
-            number += 1;
-            let is_dead = true;
-            pool.contribute_settled(&(oldest..u64::MAX), table, Contributor { number, is_dead });
+            let (is_dead, died) = (true, 0);
+            let by = Contributor {
+                number,
+                is_dead,
+                died,
+            };
+            number += pool.contribute_settled(&(oldest..u64::MAX), table, by);
         }
         let heirs: Vec<_> = self.directories.iter().map(Pool::heirs).collect();
         for (pool, file, source) in sources(&self.directories, |file| file.rests) {
-            number += 1;
             tell(number, file, source, heirs[pool].as_ref(), table);
+            number += 1;
         }
         table.keep_base();
-        self.settled = (number + 1, oldest);
+        self.settled = (number, oldest);
     }
 }
 
@@ -497,7 +501,11 @@ fn tell(
         (true, false) if is_heir() => Share::All,
         (true, false) => Share::AllButOwn,
     };
-    let by = Contributor { number, is_dead };
+    let by = Contributor {
+        number,
+        is_dead,
+        died: file.died.unwrap_or(0),
+    };
     source.tell(&mut Tally { table, by, share });
 }
 

@@ -23,7 +23,7 @@ use headcount_format::{LedgerError, LedgerImage, StoreReader};
 use crate::budget::Budgets;
 use crate::dialect::{self, Opened, Share, Shared, Source, StoreFile, Tally};
 use crate::directory::{FileIdentity, FileVersion};
-use crate::intake::Intake;
+use crate::intake::{Intake, folded_worker};
 use crate::report::{Damage, Dialect, FileState};
 use crate::table::Contributor;
 
@@ -62,17 +62,18 @@ pub struct Fold {
     seen_stores: HashSet<Incarnation>,
     seen_files: HashSet<FileKey>,
     fresh: Vec<Fresh>,
-    /// How each worker died that has levels of its own, by its pid.
+    /// How each worker died that has levels of its own, by what identifies it.
     deaths: HashMap<Arc<str>, Death>,
 }
 
 /// How a worker died.
 #[derive(Clone, Debug)]
 struct Death {
-    /// When that was found, in nanoseconds since 1970.
-    died: u64,
-    /// Which of those it was that were found dead together; empty where that is not known any more.
-    worker: Arc<str>,
+    /// When that was found, in nanoseconds since 1970; `None` for one whose levels say it.
+    died: Option<u64>,
+    /// When it began, in nanoseconds since 1970.
+    started: u64,
+    pid: Arc<str>,
     /// The place that it had in the pool, if any.
     place: Option<u32>,
 }
@@ -165,6 +166,7 @@ impl Fold {
     pub fn begin(ledger: Option<&File>, boot: BootId) -> Result<Fold, Damage> {
         let mut shared = Shared::default();
         shared.intake.set_budgets(boundless());
+        shared.intake.tells_workers = true;
         let open = |file| StoreFile::open_ledger(file, 0, boot, &mut shared.intake);
         let ledger = ledger.map(open).transpose()?.flatten();
         let catalog = ledger.as_ref().map(StoreFile::catalog);
@@ -173,11 +175,12 @@ impl Fold {
         let levels = catalog.map_or(&[][..], |catalog| catalog.levels());
         let death = |level: &Level| {
             let death = Death {
-                died: level.died,
-                worker: Arc::default(),
+                died: None,
+                started: level.started,
+                pid: (*level.pid).into(),
                 place: level.place,
             };
-            ((*level.pid).into(), death)
+            (folded_worker(&level.pid, level.place), death)
         };
         let deaths = levels.iter().map(death).collect();
         Ok(Fold {
@@ -258,11 +261,12 @@ impl Fold {
         }
         if let Some(worker) = source.worker() {
             let death = Death {
-                died,
-                worker: Arc::clone(&worker.id),
+                died: Some(died),
+                started: worker.started,
+                pid: Arc::clone(&worker.pid),
                 place,
             };
-            self.deaths.insert(Arc::clone(&worker.pid), death);
+            self.deaths.insert(Arc::clone(&worker.id), death);
         }
         self.added.push(source);
         self.fresh.push(fresh);
@@ -350,7 +354,8 @@ impl Fold {
 
     fn tell_added(&mut self, share: Share) {
         let table = &mut self.shared.intake.table;
-        for (number, source) in (1..).zip(&self.added) {
+        let ledger = self.ledger.as_ref().map_or(1, StoreFile::contributors);
+        for (number, source) in (ledger..).zip(&self.added) {
             let by = by(number);
             source.tell(&mut Tally { table, by, share });
         }
@@ -430,6 +435,7 @@ fn by(number: u32) -> Contributor {
     Contributor {
         number,
         is_dead: true,
+        died: 0,
     }
 }
 

@@ -23,11 +23,11 @@ pub(super) struct Writer<'a> {
 /// The number of a family in the table, its label names, and the bits of its bounds.
 type FamilyKey = (u32, Vec<Box<str>>, Vec<u64>);
 
-/// The value of a series that is no total, and the label of its worker; empty for all together.
+/// The value of a series that is no total, and what identifies its worker; empty for all together.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     series: SeriesId,
-    pid: Arc<str>,
+    worker: Arc<str>,
     value: f64,
     stamp: f64,
 }
@@ -125,33 +125,40 @@ impl<'a> Writer<'a> {
     ) {
         let mut kept: BTreeMap<u64, Vec<Found>> = BTreeMap::new();
         let mut own = Vec::new();
-        for (died, found) in levels {
+        for (told, found) in levels {
             for found in found {
-                match deaths.get(&found.pid).filter(|_| !found.pid.is_empty()) {
-                    Some(death) => own.push((died, death, found)),
-                    None => kept.entry(died).or_default().push(found),
+                match deaths.get(&found.worker) {
+                    Some(death) => own.push((death.died.unwrap_or(told), death, found)),
+                    None => kept.entry(told).or_default().push(found),
                 }
             }
         }
-        // [merge.dead.own]: of one worker in one series what was told last, and of the last workers
-        // alone.
-        own.sort_by(|(told, one, _), (later, other, _)| {
-            (other.died, &other.worker, later).cmp(&(one.died, &one.worker, told))
+        // [merge.dead.own]: of the last workers alone.
+        own.sort_by(|(died, one, found), (later, other, next)| {
+            let (one, other) = (
+                (died, one.started, &found.worker),
+                (later, other.started, &next.worker),
+            );
+            other.cmp(&one)
         });
-        let mut seen: HashMap<(SeriesId, Arc<str>), u64> = HashMap::new();
-        let mut heirs: HashSet<Arc<str>> = HashSet::new();
-        for (told, death, found) in own {
-            let is_heir = heirs.contains(&found.pid) || heirs.len() < OWN_LEVELS;
-            let key = (found.series, Arc::clone(&found.pid));
-            if is_heir && *seen.entry(key).or_insert(told) == told {
-                heirs.insert(Arc::clone(&found.pid));
-                kept.entry(death.died).or_default().push(found);
+        let mut heirs = HashSet::new();
+        own.retain(|(_, death, _)| {
+            let heir = (&death.pid, death.place);
+            heirs.contains(&heir) || (heirs.len() < OWN_LEVELS && heirs.insert(heir))
+        });
+        // [merge.gauge.youngest]: of those of one pid in one place.
+        let mut tellers = HashMap::new();
+        for (died, death, found) in own {
+            let key = (found.series, &death.pid, death.place);
+            let teller = Arc::clone(&found.worker);
+            if *tellers.entry(key).or_insert(teller) == found.worker {
+                kept.entry(died).or_default().push(found);
             }
         }
         for (died, found) in kept {
             for Found {
                 series,
-                pid,
+                worker,
                 value,
                 stamp,
             } in found
@@ -164,11 +171,13 @@ impl<'a> Writer<'a> {
                     _ => LedgerValue::Register(value),
                 };
                 let series = self.add(table, series, &[], value);
+                let death = deaths.get(&worker);
                 self.image.add_level(Level {
                     series,
                     died,
-                    place: deaths.get(&pid).and_then(|death| death.place),
-                    pid: (*pid).into(),
+                    started: death.map_or(0, |death| death.started),
+                    place: death.and_then(|death| death.place),
+                    pid: death.map_or_else(Box::default, |death| (*death.pid).into()),
                 });
             }
         }
@@ -221,13 +230,13 @@ pub(super) fn levels(table: &Table) -> Vec<Found> {
     let mut all = Vec::new();
     for series in in_order(table) {
         let entry = table.entry(series);
-        let mut add = |pid: &str, slots: &[SlotId]| {
+        let mut add = |worker: &str, slots: &[SlotId]| {
             let metric_type = table.families()[entry.family() as usize].metric_type;
             for (value, stamp) in values(table, metric_type, slots) {
-                let pid = pid.into();
+                let worker = worker.into();
                 all.push(Found {
                     series,
-                    pid,
+                    worker,
                     value,
                     stamp,
                 });
@@ -238,8 +247,8 @@ pub(super) fn levels(table: &Table) -> Vec<Found> {
                 if let Some(slots) = shared {
                     add("", slots);
                 }
-                for (pid, own) in per_worker {
-                    add(pid, &own.slots);
+                for (worker, own) in per_worker {
+                    add(worker, &own.slots);
                 }
             }
             Parts::Single(slot) if !is_counter(table, series) => add("", &[*slot]),

@@ -29,6 +29,8 @@ pub(crate) struct Contributor {
     pub(crate) number: u32,
     /// Whether its worker is known to be dead.
     pub(crate) is_dead: bool,
+    /// Since when, in nanoseconds since 1970; zero where that is not known.
+    pub(crate) died: u64,
 }
 
 /// What becomes of a contribution when its contributor is gone.
@@ -156,16 +158,17 @@ impl Slot {
         self.is_set = true;
     }
 
-    /// `[merge.gauge.youngest]`: the one who tells later is the younger, and any that lives goes
-    /// before the dead; `[rules.drop-label]`: what
-    /// one contributor tells of what was several series is added up.
+    /// `[merge.gauge.youngest]`: any that lives goes before the dead, the last that died before the
+    /// others, and else the one who tells later is the younger; `[rules.drop-label]`: what one
+    /// contributor tells of what was several series is added up.
     fn claim(&mut self, value: f64, by: Contributor) {
         let is_one = self.is_set && self.by.number == by.number;
         if is_one && self.operation == Operation::Youngest {
             self.value += value;
             return;
         }
-        if self.is_set && by.is_dead && !self.by.is_dead {
+        let is_older = by.is_dead && (!self.by.is_dead || by.died < self.by.died);
+        if self.is_set && is_older {
             return;
         }
         // A dead worker's name is free for the next.

@@ -41,8 +41,12 @@ fn worker(directory: &Directory, started: u64, value: f64) -> (Writer, String) {
 
 /// A pass in which those of these names are dead.
 fn pass(collector: &mut Collector, dead: &BTreeSet<String>) -> Vec<String> {
+    pass_at(collector, dead, NOW)
+}
+
+fn pass_at(collector: &mut Collector, dead: &BTreeSet<String>, now: u64) -> Vec<String> {
     collector.set_boot(BootId::current());
-    collector.set_now(NOW);
+    collector.set_now(now);
     let collection = collector.collect(|file| {
         let name = file.path.file_name().unwrap().to_str().unwrap();
         match dead.contains(name) {
@@ -162,28 +166,100 @@ fn a_place_outlives_the_fold_of_its_worker() {
     let dead: BTreeSet<String> = [first.clone(), second].into();
     let before = pass(&mut collector, &dead);
     assert_eq!(before.len(), 2);
-    let files = collector.dead();
-    let mut fold = Fold::begin(None, BootId::current()).unwrap();
-    for file in &files {
-        let opened = File::open(directory.join(file.name.to_str().unwrap())).unwrap();
-        fold.add(&file.name, &opened, file.version, file.died, file.place)
-            .unwrap();
-    }
-    let ledger = fold.write(NOW, Duration::from_secs(60)).unwrap();
-    directory.replace(LEDGER_NAME, &ledger);
-    for file in &files {
-        directory.remove(file.name.to_str().unwrap());
-    }
-    // Both tests' workers have one pid, so that one value is left of two.
-    let after = pass(&mut collector, &dead);
-    assert_eq!(after.len(), 1);
-    assert!(before.contains(&after[0]), "{after:?} of {before:?}");
+    fold_dead(&directory, &collector, NOW);
+    // Both have one pid, as in two containers, and each its own place.
+    assert_eq!(pass(&mut collector, &dead), before);
     let _third = worker(&directory, 3, 3.0);
     let lines = pass(&mut collector, &dead);
     assert!(
         lines.contains(&"level{worker=\"0\"} 3.0".to_owned()),
         "{lines:?}"
     );
+}
+
+/// Folds what the dead have left.
+fn fold_dead(directory: &Directory, collector: &Collector, now: u64) {
+    let ledger = File::open(directory.join(LEDGER_NAME)).ok();
+    let mut fold = Fold::begin(ledger.as_ref(), BootId::current()).unwrap();
+    let files = collector.dead();
+    for file in &files {
+        let opened = File::open(directory.join(file.name.to_str().unwrap())).unwrap();
+        fold.add(&file.name, &opened, file.version, file.died, file.place)
+            .unwrap();
+    }
+    let ledger = fold.write(now, Duration::from_secs(600)).unwrap();
+    directory.replace(LEDGER_NAME, &ledger);
+    for file in &files {
+        directory.remove(file.name.to_str().unwrap());
+    }
+}
+
+// [ledger.level] [merge.gauge.youngest]: of workers that had one place the last counts, and no sum.
+#[test]
+fn of_the_dead_that_had_one_place_the_last_prevails_folded_or_not() {
+    for folds in [true, false] {
+        follow_each_other(folds);
+    }
+}
+
+fn follow_each_other(folds: bool) {
+    let directory = Directory::new();
+    let mut collector = watch(&directory);
+    collector.set_rules(by_slot("*"));
+    let mut dead = BTreeSet::new();
+    for number in 7..14u64 {
+        // Of every client in turn; a Python worker has another pid each time, a store the same.
+        let name = match number % 2 {
+            0 => worker(&directory, number, 100.0 * number as f64).1,
+            _ => {
+                let name = format!("gauge_all_{number}.db");
+                directory.write(&name, &gauge("level", 100.0 * number as f64, 0.0));
+                name
+            }
+        };
+        let now = NOW + number * 1_000_000_000;
+        let expected = [format!("level{{worker=\"0\"}} {number}00.0")];
+        assert_eq!(pass_at(&mut collector, &dead, now), expected);
+        dead.insert(name);
+        assert_eq!(pass_at(&mut collector, &dead, now), expected);
+        if !folds {
+            continue;
+        }
+        fold_dead(&directory, &collector, now);
+        assert_eq!(pass_at(&mut collector, &dead, now), expected);
+        let mut fresh = watch(&directory);
+        fresh.set_rules(by_slot("*"));
+        assert_eq!(pass_at(&mut fresh, &dead, now), expected);
+    }
+}
+
+// [life.place.file]: whose a file of another client is, is known once it has been read.
+#[test]
+fn places_of_python_workers_are_kept_through_a_restart() {
+    let directory = Directory::new();
+    let file = |pid: u32| {
+        let name = format!("gauge_all_{pid}.db");
+        directory.write(&name, &gauge("level", f64::from(pid), 0.0));
+        name
+    };
+    let slots = "headcount slots, version 1\n2 7\n5 8\n9 11\n";
+    fs::write(directory.join(SLOTS_NAME), slots).unwrap();
+    file(7);
+    file(8);
+    let mut collector = watch(&directory);
+    collector.set_rules(by_slot("*"));
+    let kept = ["level{worker=\"2\"} 7.0", "level{worker=\"5\"} 8.0"];
+    // The watch looks at who has died before anybody scrapes.
+    collector.attend(|_| Liveness::Live);
+    assert_eq!(pass(&mut collector, &BTreeSet::new()), kept);
+    assert_eq!(pass(&mut collector, &BTreeSet::new()), kept);
+    file(9);
+    assert_eq!(
+        pass(&mut collector, &BTreeSet::new())[0],
+        "level{worker=\"0\"} 9.0"
+    );
+    // Who is not there any more has no place.
+    assert!(!collector.places(0).unwrap().contains("11"));
 }
 
 // [life.place]: a worker of several files lives as long as one of them does.

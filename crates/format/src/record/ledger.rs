@@ -44,6 +44,9 @@ pub struct Level {
     pub series: u32,
     /// When the last of its workers died, in nanoseconds since 1970.
     pub died: u64,
+    /// When its worker began, in nanoseconds since 1970; zero where it is the value of several, or
+    /// that is not known.
+    pub started: u64,
     /// Its worker's place in the pool, if it had one.
     pub place: Option<u32>,
     /// What told its worker apart; empty where it is the value of several.
@@ -79,6 +82,7 @@ impl Level {
         out.u32(self.series);
         out.u32(self.place.map_or(0, |place| place + 1));
         out.u64(self.died);
+        out.u64(self.started);
         out.text(&self.pid);
     }
 
@@ -89,6 +93,7 @@ impl Level {
             series,
             place: place.checked_sub(1),
             died: from.u64("time of death")?,
+            started: from.u64("start")?,
             pid: from.text("pid")?,
         })
     }

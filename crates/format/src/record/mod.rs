@@ -521,15 +521,18 @@ mod tests {
                 let first = Incarnation(first);
                 Record::Root(Root { first, forgotten })
             }),
-            (any::<(u32, u32, u64)>(), text()).prop_map(|((series, place, died), pid)| {
-                let place = place.checked_sub(1);
-                Record::Level(Level {
-                    series,
-                    died,
-                    place,
-                    pid,
-                })
-            }),
+            (any::<(u32, u32, u64, u64)>(), text()).prop_map(
+                |((series, place, died, started), pid)| {
+                    let place = place.checked_sub(1);
+                    Record::Level(Level {
+                        series,
+                        died,
+                        started,
+                        place,
+                        pid,
+                    })
+                }
+            ),
             any::<u32>().prop_map(|series| Record::Removal { series }),
             any::<(u64, u64)>().prop_map(|(offset, length)| Record::Segment { offset, length }),
         ]

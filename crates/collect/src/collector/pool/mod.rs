@@ -47,6 +47,8 @@ pub(super) struct Pool {
     has_forgotten: bool,
     /// Whether the list of places has been looked for.
     has_places: bool,
+    /// `[life.place.file]`: whether all files have been read since, and so have told whose they are.
+    has_met: bool,
     /// Whether what does not change from pass to pass has changed.
     is_changed: bool,
     error: Option<String>,
@@ -84,6 +86,7 @@ impl Pool {
             ledger: Ledger::default(),
             has_forgotten: false,
             has_places: false,
+            has_met: false,
             is_changed: true,
             error: None,
             replaced: 0,
@@ -141,10 +144,16 @@ impl Pool {
         self.departed.take_change() | is_changed | self.ledger.has_levels_of(expired)
     }
 
-    /// Adds what nobody tells any more to the totals, and what the ledger holds.
-    pub(super) fn contribute_settled(&self, died: &Range<u64>, table: &mut Table, by: Contributor) {
+    /// Adds what nobody tells any more to the totals, and what the ledger holds, as contributors from
+    /// this one on; how many that are.
+    pub(super) fn contribute_settled(
+        &self,
+        died: &Range<u64>,
+        table: &mut Table,
+        by: Contributor,
+    ) -> u32 {
         self.departed.contribute(table);
-        self.ledger.tell(died, table, by);
+        self.ledger.tell(died, table, by)
     }
 
     /// `[merge.dead.own]`: of which dead workers the own levels are told; `None` for all of them.
@@ -232,6 +241,7 @@ impl Pool {
                     self.ledger = Ledger::default();
                     self.has_forgotten = false;
                     self.has_places = false;
+                    self.has_met = false;
                     self.is_changed = true;
                     self.replaced += 1;
                 }
@@ -270,7 +280,10 @@ impl Pool {
                 }
             }
         }
-        intake.table.is_stale |= intake.places.update(self.number, &living, &known);
+        let sources = self.files.values().filter_map(|file| file.source.as_ref());
+        let is_told = self.has_met || sources.into_iter().all(|source| source.dialect().is_some());
+        let places = &mut intake.places;
+        intake.table.is_stale |= places.update(self.number, &living, &known, is_told);
     }
 
     /// Compares the ledger and the listing with what is known.
@@ -400,6 +413,7 @@ impl Pool {
                 self.departed.add(falls, &mut shared.intake);
             }
         }
+        self.has_met |= look.reading == Reading::All;
         let Pool {
             files,
             departed,

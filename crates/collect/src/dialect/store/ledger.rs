@@ -36,17 +36,29 @@ impl StoreFile {
         }
         reader.refresh(file).map_err(damage)?;
         let mut ledger = StoreFile::new(reader, directory);
-        let levels = ledger.reader.catalog().levels().iter();
-        ledger.owners = levels.map(owner).collect();
+        let levels = ledger.reader.catalog().levels();
+        ledger.owners = levels.iter().map(owner).collect();
+        ledger.ranks = ranks(levels);
         ledger.is_read = true;
         ledger.declare(intake);
         Ok(Some(ledger))
     }
 
-    /// `[ledger.level]`: tells the levels of a ledger whose workers died in this time.
+    /// How many numbers of contributors a ledger takes: one for each whose levels it has, and one for
+    /// its totals.
+    pub(crate) fn contributors(&self) -> u32 {
+        self.ranks.last().map_or(1, |(_, rank)| rank + 1)
+    }
+
+    /// `[ledger.level]`: tells the levels of a ledger whose workers died in this time, each worker as
+    /// a contributor of its own, the last that died last (`[merge.gauge.youngest]`).
     pub(crate) fn tell_levels_of(&self, died: &Range<u64>, tally: &mut Tally<'_>) {
         let catalog = self.reader.catalog();
-        for level in catalog.levels() {
+        let first = tally.by.number;
+        for &(index, rank) in &self.ranks {
+            let level = &catalog.levels()[index];
+            tally.by.number = first + rank;
+            tally.by.died = level.died;
             let record = &catalog.series()[level.series as usize];
             let family = &catalog.families()[record.family as usize];
             let cell = record.cell as usize;
@@ -86,6 +98,31 @@ impl StoreFile {
             Some(f64::from_bits(u64::from_le(*block.words.get(index)?)))
         })
     }
+}
+
+/// The numbers of the levels in the order in which their workers died, and as which contributor each
+/// tells; zero is who tells totals.
+fn ranks(levels: &[Level]) -> Vec<(usize, u32)> {
+    let whose = |index: &usize| {
+        let Level {
+            started,
+            died,
+            pid,
+            place,
+            ..
+        } = &levels[*index];
+        (*died, *started, pid, *place)
+    };
+    let mut order: Vec<usize> = (0..levels.len()).collect();
+    order.sort_by(|one, other| whose(one).cmp(&whose(other)));
+    let mut rank = 0;
+    let mut before = None;
+    let ranked = order.into_iter().map(|index| {
+        let whose = whose(&index);
+        rank += u32::from(before.replace(whose) != Some(whose));
+        (index, rank)
+    });
+    ranked.collect()
 }
 
 /// The worker of a level, by the number of its series.

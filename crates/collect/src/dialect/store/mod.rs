@@ -45,6 +45,8 @@ pub(crate) struct StoreFile {
     is_read: bool,
     /// Of a ledger: the pid and the place of the worker of each level, by the number of its series.
     owners: HashMap<u32, (Arc<str>, Option<u32>)>,
+    /// Of a ledger: the number of each level, and as which of its contributors that tells.
+    ranks: Vec<(usize, u32)>,
 }
 
 /// A series of the store, as the table knows it.
@@ -103,6 +105,7 @@ impl StoreFile {
             is_unsettled: false,
             is_read: false,
             owners: HashMap::new(),
+            ranks: Vec::new(),
         }
     }
 
