@@ -8,7 +8,7 @@ mod texts;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::builder::Resettable;
+use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use headcount_collect::budget::Budgets;
@@ -227,7 +227,13 @@ pub(crate) struct LifeOptions {
 #[command(next_help_heading = "Life and death")]
 pub(crate) struct FoldFlags {
     /// Fold files of other clients, too, once their worker is dead
-    #[arg(long, env = "HEADCOUNT_FOLD", hide_env_values = true, long_help = FOLD)]
+    #[arg(
+        long,
+        env = "HEADCOUNT_FOLD",
+        hide_env_values = true,
+        value_parser = BoolishValueParser::new(),
+        long_help = FOLD
+    )]
     pub(crate) fold: bool,
 }
 

@@ -92,7 +92,8 @@ fn what_loses_counts_comes_before_what_stands_still_conflicts_and_notes() {
         Conflict::Buckets { family: "b".into() },
         Conflict::Worker {
             family: "w".into(),
-            pid: "7".into(),
+            label: "pid",
+            value: "7".into(),
         },
     ];
     collection.directories[0].error = Some("denied".into());

@@ -61,7 +61,7 @@ impl Finding {
             Kind::Conflict(ConflictKind::States) => "different states",
             Kind::Conflict(ConflictKind::Times) => "a rule that needs times",
             Kind::Conflict(ConflictKind::Unit) => "two units",
-            Kind::Conflict(ConflictKind::Worker) => "two workers of one pid",
+            Kind::Conflict(ConflictKind::Worker) => "two workers of one label",
             Kind::Conflict(ConflictKind::Other) => "conflict",
             Kind::EarlierBoot => "earlier_boot",
             Kind::UserSpace => "on FUSE",
@@ -193,8 +193,8 @@ fn disagreeing(kind: ConflictKind) -> &'static str {
         ConflictKind::Times => "Give it another mode in the rules, such as max.",
         ConflictKind::Name => "Rename one of the two in the workers' code.",
         ConflictKind::Worker => {
-            "Give each container a directory of its own with labels of its own (--rules.file), or \
-             name the workers by process_identifier (Python) or pid_provider (Ruby)."
+            "Give each directory labels of its own (--rules.file) and each container a directory of \
+             its own, or name the workers by process_identifier (Python) or pid_provider (Ruby)."
         }
         ConflictKind::Help | ConflictKind::Mode => {
             "Let all workers run one version of the code, or say in a rule what is right \
@@ -257,7 +257,8 @@ mod tests {
             unit(texts()),
             Conflict::Worker {
                 family: Arc::clone(&family),
-                pid: "1".into(),
+                label: "pid",
+                value: "1".into(),
             },
         ];
         assert_eq!(

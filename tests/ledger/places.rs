@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use headcount_format::layout::SLOTS_NAME;
+use headcount_format::layout::{LEDGER_NAME, SLOTS_NAME};
 
-use super::death::{kill, names};
+use super::death::{compact, kill, names};
 use crate::liveness::worker::{Client, at_work};
 use crate::pool::actor::Actor;
 use crate::pool::worker::{start, tell};
@@ -100,6 +100,30 @@ fn a_sidecar_that_was_killed_leaves_the_workers_their_places() {
     for value in [2, 4, 5] {
         assert_eq!(served[&value], expected[&value], "{value}");
     }
+}
+
+// [life.place.file] [ledger.level]: whoever folds.
+#[test]
+fn compact_folds_the_dead_of_every_client_with_their_places() {
+    let pool = TempDir::new();
+    let sidecar = Sidecar::serve_with(pool.path(), &[SLOT]);
+    let mut workers: Vec<Actor> = (1..=3).map(|value| worker(pool.path(), value)).collect();
+    let mut python = at_work(Client::Python.command(pool.path(), &[]), 4);
+    tell(&mut python, "gauge all 4");
+    workers.push(python);
+    let expected = places(&sidecar.metrics(), "level_all");
+    assert_eq!(expected.len(), 4);
+    eventually("the places to be written down", || {
+        let text = std::fs::read_to_string(pool.join(SLOTS_NAME)).ok()?;
+        (text.lines().count() == 5).then_some(())
+    });
+    kill(sidecar);
+    workers.iter_mut().for_each(Actor::kill);
+    let finished = compact(pool.path(), &["--fold"]);
+    assert!(finished.status.success(), "{finished:?}");
+    assert_eq!(names(pool.path()), [LEDGER_NAME, SLOTS_NAME]);
+    let sidecar = Sidecar::serve_with(pool.path(), &[SLOT]);
+    assert_eq!(places(&sidecar.metrics(), "level_all"), expected);
 }
 
 // [life.place]: in its directory.

@@ -208,10 +208,12 @@ fn report_contest(table: &Table, row: &Row, conflicts: &mut BTreeSet<Conflict>) 
     let family = table.entry(row.series).family();
     let family = &table.families()[family as usize];
     let label = family.wanted.worker_label().label();
-    if let Some(pid) = row.labels.get(label).filter(|_| is_contested) {
-        let family = Arc::clone(&family.name);
-        let pid = pid.into();
-        conflicts.insert(Conflict::Worker { family, pid });
+    if let Some(value) = row.labels.get(label).filter(|_| is_contested) {
+        conflicts.insert(Conflict::Worker {
+            family: Arc::clone(&family.name),
+            label,
+            value: value.into(),
+        });
     }
 }
 

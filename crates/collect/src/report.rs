@@ -405,8 +405,10 @@ pub enum Conflict {
     Worker {
         /// The name of a gauge with a series for each worker.
         family: Arc<str>,
-        /// The pid, or the identifier, that both have.
-        pid: Arc<str>,
+        /// The label that tells workers apart, `pid` or `worker`.
+        label: &'static str,
+        /// What both have there: a pid or an identifier, or a place.
+        value: Arc<str>,
     },
 }
 
@@ -468,12 +470,15 @@ impl fmt::Display for Conflict {
                     "{family} has different buckets in different workers: their union is served"
                 )
             }
-            Conflict::Worker { family, pid } => {
-                write!(
-                    formatter,
-                    "{family} has two workers with the pid {pid}: the younger one's value is served"
-                )
-            }
+            Conflict::Worker {
+                family,
+                label,
+                value,
+            } => write!(
+                formatter,
+                "{family} has two workers with {label}=\"{value}\": the younger one's value is \
+                 served"
+            ),
         }
     }
 }

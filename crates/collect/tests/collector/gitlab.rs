@@ -268,7 +268,7 @@ fn a_worker_and_its_successor_in_two_files_are_both_counted() {
     ]);
     let expected = ["jobs_total 7.0", "level{pid=\"puma_0\"} 8.0", "most 7.0"];
     assert_eq!(pass.lines(), expected);
-    let report = "level has two workers with the pid puma_0: the younger one's value is served";
+    let report = "level has two workers with pid=\"puma_0\": the younger one's value is served";
     assert_eq!(pass.conflicts(), [report]);
 }
 
