@@ -347,6 +347,7 @@ impl Collector {
                 pool.ask(suspicion, &mut liveness);
                 pool.free_places(&mut self.shared.intake);
             }
+            let mut missed = usize::MAX;
             for _ in 0..LOOKS {
                 let mut look = Look {
                     boot: self.boot,
@@ -357,7 +358,8 @@ impl Collector {
                 };
                 self.directories[index].read(&mut self.shared, &mut look);
                 // [ledger.snapshot]
-                if !self.directories[index].is_behind() {
+                let before = std::mem::replace(&mut missed, self.directories[index].missed());
+                if missed == 0 || (missed >= before && self.directories[index].is_current()) {
                     break;
                 }
                 self.sync_directory(index);

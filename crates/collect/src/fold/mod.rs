@@ -182,7 +182,8 @@ impl Fold {
             };
             (folded_worker(&level.pid, level.place), death)
         };
-        let deaths = levels.iter().map(death).collect();
+        let own = levels.iter().filter(|level| !level.pid.is_empty());
+        let deaths = own.map(death).collect();
         Ok(Fold {
             boot,
             stores: stores
@@ -220,8 +221,8 @@ impl Fold {
     }
 
     /// Adds what a dead worker's file holds, if it is as it was when a reader took in what it held, at
-    /// `version`. That its worker is dead must be proved before; `died` is when that was found, in nanoseconds since 1970, and `place` the one that it had in the pool, if
-    /// any (`[life.place]`).
+    /// `version`. That its worker is dead must be proved before; `died` is when that was found, in
+    /// nanoseconds since 1970, and `place` the one that it had in the pool, if any (`[life.place]`).
     ///
     /// # Errors
     ///

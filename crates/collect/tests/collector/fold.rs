@@ -314,6 +314,35 @@ fn levels_of_the_dead_follow_their_mode_before_and_after_a_fold_and_then_go() {
     assert!(pass_at(&mut running, over).lines().is_empty());
 }
 
+// [merge.dead.cohort]: what a fold keeps of those before it.
+#[test]
+fn levels_of_several_folds_go_each_in_its_time() {
+    let directory = Directory::new();
+    let mut running = watch(&directory);
+    for (time, pid, value) in [(0, 7, 9.0), (1000, 8, 3.0), (2000, 9, 5.0), (2500, 10, 1.0)] {
+        let name = format!("gauge_max_{pid}.db");
+        directory.write(&name, &gauge("level", value, 0.0));
+        let now = NOW + time * SECOND;
+        pass_at(&mut running, now);
+        fold_at(&directory, &[name], now, HOUR);
+        for reader in [&mut running, &mut watch(&directory)] {
+            assert_eq!(pass_at(reader, now).lines(), ["level 9.0"], "{time}");
+        }
+    }
+    // A quarter of an hour at most after theirs is over: by hand, from when each died.
+    for (time, left) in [
+        (3599, Some(9.0)),
+        (4600, Some(5.0)),
+        (5599, Some(5.0)),
+        (7000, None),
+    ] {
+        let now = NOW + time * SECOND;
+        for reader in [&mut running, &mut watch(&directory)] {
+            assert_eq!(pass_at(reader, now).value("level"), left, "{time}");
+        }
+    }
+}
+
 // [merge.dead.ttl]
 #[test]
 fn levels_of_files_that_rest_go_after_their_time_and_at_once_if_that_is_none() {

@@ -8,6 +8,7 @@ mod names;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::hash::Hash;
+use std::mem;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -140,7 +141,7 @@ impl Pool {
     /// Whether what does not change from pass to pass has changed since this was asked last, levels
     /// of the dead that went in this time among it.
     pub(super) fn take_change(&mut self, expired: &Range<u64>) -> bool {
-        let is_changed = std::mem::take(&mut self.is_changed);
+        let is_changed = mem::take(&mut self.is_changed);
         self.departed.take_change() | is_changed | self.ledger.has_levels_of(expired)
     }
 
@@ -291,13 +292,14 @@ impl Pool {
         if self.error.is_some() {
             return;
         }
-        if !std::mem::replace(&mut self.has_places, true) {
+        if !mem::replace(&mut self.has_places, true) {
             let text = self.directory.read_small(SLOTS_NAME.as_ref());
             let places = &mut shared.intake.places;
             text.into_iter()
                 .for_each(|text| places.restore(self.number, &text));
         }
         let mut spare = room.descriptors;
+        let mut missed = usize::MAX;
         // [ledger.snapshot]: each fold that gets in between costs one look more, and folds are rare.
         for _ in 0..LOOKS {
             let Pool {
@@ -319,13 +321,13 @@ impl Pool {
                 }
             };
             // What is not in the listing has gone only if nothing was folded before it.
-            if !self.ledger.is_current(&self.directory) {
+            if !self.is_current() {
                 continue;
             }
             self.files_left_out = left_out;
-            let is_whole = self.take_in(entries, &mut spare, shared);
+            let before = mem::replace(&mut missed, self.take_in(entries, &mut spare, shared));
             self.has_forgotten = false;
-            if is_whole && self.ledger.is_current(&self.directory) {
+            if self.is_current() && (missed == 0 || missed >= before) {
                 return;
             }
         }
@@ -365,10 +367,16 @@ impl Pool {
         }
     }
 
-    /// `[ledger.snapshot]`: whether a file has gone since the listing: it may have been folded, or
+    /// `[ledger.snapshot]`: how many files have gone since the listing: each may have been folded, or
     /// have got another name.
-    pub(super) fn is_behind(&self) -> bool {
-        self.files.values().any(|tracked| tracked.is_missed)
+    pub(super) fn missed(&self) -> usize {
+        let missed = self.files.values().filter(|tracked| tracked.is_missed);
+        missed.count()
+    }
+
+    /// `[ledger.snapshot]`: whether the ledger that was read is the one that lies there.
+    pub(super) fn is_current(&self) -> bool {
+        self.ledger.is_current(&self.directory)
     }
 
     /// `[ledger.version]`: whether there is a ledger that has never been read.

@@ -18,14 +18,14 @@ use crate::directory::{Entry, FileIdentity};
 const ASLEEP: usize = 256;
 
 impl Pool {
-    /// Takes in the names that are there now; `spare` files more may stay open. Whether each of them
-    /// leads to a file still: one that does not may have got another name.
+    /// Takes in the names that are there now; `spare` files more may stay open. How many of them
+    /// lead nowhere any more: such a file may have got another name.
     pub(super) fn take_in(
         &mut self,
         entries: Vec<Entry>,
         spare: &mut usize,
         shared: &mut Shared,
-    ) -> bool {
+    ) -> usize {
         let is_there = |name: &OsString| {
             let found = entries.binary_search_by(|entry| entry.name.cmp(name));
             found.is_ok()
@@ -42,7 +42,7 @@ impl Pool {
                 self.lose(name, old, &mut nameless, shared);
             }
         }
-        let mut is_whole = true;
+        let mut missed = 0;
         for Entry { name, inode } in entries {
             // [ledger.folded]
             if self.ledger.lists_name(&name) {
@@ -55,7 +55,7 @@ impl Pool {
             let opened = self.directory.open(&name);
             let path = self.directory.path().join(&name);
             let Some(mut fresh) = Tracked::new(path, &name, opened, self.number) else {
-                is_whole = false;
+                missed += 1;
                 continue;
             };
             if known.is_some_and(|known| known.is_read_as(&fresh)) {
@@ -80,7 +80,7 @@ impl Pool {
             }
             self.files.insert(name, fresh);
         }
-        is_whole
+        missed
     }
 
     /// Has `fresh` take the name of `old`; `nameless` has which files have lost theirs.
