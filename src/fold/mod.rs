@@ -46,8 +46,8 @@ pub(crate) struct Folder {
     options: FoldOptions,
     /// The directory, as long as its lock is held.
     held: Option<FoldDirectory>,
-    /// Which directory it was that was held last, by device and inode number.
-    identity: Option<(u64, u64)>,
+    /// Which directory it was that was held last.
+    identity: Option<Identity>,
     /// Whether nothing that the ledger lists is left, as far as is known.
     is_clean: bool,
     /// When a peer's file was seen first under its folding name.
@@ -259,9 +259,11 @@ impl Folder {
     }
 }
 
-/// Device and inode number.
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+/// Device, inode number, which the next directory may have, and time of birth where that is told.
+type Identity = (u64, u64, Option<SystemTime>);
+
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino(), metadata.created().ok())
 }
 
 /// Whether a file is of a kind that is folded.

@@ -29,9 +29,12 @@ pub(crate) struct FoldState {
 }
 
 impl FoldState {
+    /// Where another process folds.
+    pub(crate) const ELSEWHERE: &'static str = "elsewhere";
+
     /// Every word for it, in order.
     pub(crate) const NAMES: [&'static str; 7] = [
-        "elsewhere",
+        FoldState::ELSEWHERE,
         "failed",
         "folds",
         "memory",
@@ -129,7 +132,7 @@ impl Folding {
         let FoldState { name, detail } = state;
         match name {
             "folds" => info!(%directory, "Folds what dead workers counted into the ledger."),
-            "elsewhere" => info!(%directory, detail, "Does not fold here."),
+            FoldState::ELSEWHERE => info!(%directory, detail, "Does not fold here."),
             // That it is missing, and that it comes, is told by the watch.
             "missing" => {}
             _ => warn!(%directory, detail, "Cannot fold."),

@@ -141,7 +141,7 @@ impl Pool {
         let mut passes = Arc::clone(&self.passes).lock_owned().await;
         let (suspects, folding) = (Arc::clone(&self.suspects), Arc::clone(&self.folding));
         spawn_blocking(move || {
-            passes.prepare(&suspects);
+            passes.prepare(&suspects, &folding);
             passes.collector.set_now(fold::now());
             let mut proofs = Proofs::default();
             passes.collector.attend(|file| proofs.verdict(file));
@@ -207,7 +207,7 @@ impl Pool {
         let (suspects, folding) = (Arc::clone(&self.suspects), Arc::clone(&self.folding));
         let hint = Arc::clone(&self.hint);
         spawn_blocking(move || {
-            passes.prepare(&suspects);
+            passes.prepare(&suspects, &folding);
             let mut pass = passes.pass();
             // Another directory is watched only once somebody has seen it.
             let replaced = pass.collection.directories.iter();
@@ -292,8 +292,13 @@ impl Passes {
         }
     }
 
-    /// Has the next look ask for those workers of which something tells to ask.
-    fn prepare(&mut self, suspects: &Suspects) {
+    /// Has the next look ask for those workers of which something tells to ask, and go by the places
+    /// that another sidecar gives.
+    fn prepare(&mut self, suspects: &Suspects, folding: &Folding) {
+        for (directory, state) in folding.states().iter().enumerate() {
+            let is_elsewhere = state.name == FoldState::ELSEWHERE;
+            self.collector.follow_places(directory, is_elsewhere);
+        }
         self.collector.expect_hints();
         self.looks_for_shared |= suspects.hand_over(&mut self.collector);
     }

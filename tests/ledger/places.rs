@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use headcount_format::layout::{LEDGER_NAME, SLOTS_NAME};
+use rustix::process::Signal;
 
-use super::death::{compact, kill, names};
+use super::death::{compact, kill, names, wait_for_state};
 use crate::liveness::worker::{Client, at_work};
 use crate::pool::actor::Actor;
 use crate::pool::worker::{start, tell};
@@ -100,6 +101,32 @@ fn a_sidecar_that_was_killed_leaves_the_workers_their_places() {
     for value in [2, 4, 5] {
         assert_eq!(served[&value], expected[&value], "{value}");
     }
+}
+
+// [life.place.file]: one sidecar gives places, and all others go by that.
+#[test]
+fn a_sidecar_beside_another_gives_workers_the_same_places() {
+    let pool = TempDir::new();
+    let first = Sidecar::serve_with(pool.path(), &[SLOT]);
+    let mut workers: Vec<Actor> = (1..=5).map(|value| worker(pool.path(), value)).collect();
+    assert_eq!(places(&first.metrics(), "level_liveall").len(), 5);
+    let second = Sidecar::serve_with(pool.path(), &[SLOT]);
+    wait_for_state(&second, "elsewhere");
+    // The second one sees all that changes at once, and could not tell in which order.
+    second.process.signal(Signal::STOP);
+    for (index, value) in (6..).enumerate().take(5) {
+        workers[4 - index].kill();
+        workers[4 - index] = worker(pool.path(), value);
+        first.metrics();
+    }
+    let expected = places(&first.metrics(), "level_liveall");
+    assert_eq!(expected.len(), 5);
+    second.process.signal(Signal::CONT);
+    eventually("both to tell the same", || {
+        let told = places(&second.metrics(), "level_liveall");
+        (told == expected).then_some(())
+    });
+    assert_eq!(places(&first.metrics(), "level_liveall"), expected);
 }
 
 // [life.place.file] [ledger.level]: whoever folds.

@@ -117,6 +117,16 @@ impl Places {
         }
     }
 
+    /// `[life.place.file]`: takes over what another has written down meanwhile, whatever was known. Who
+    /// is not in it keeps a place that nobody in it has.
+    pub(crate) fn follow(&mut self, directory: DirectoryId, text: &str) {
+        let mut theirs = Places::default();
+        theirs.restore(directory, text);
+        let held = theirs.held.remove(&directory).unwrap_or_default();
+        self.held.insert(directory, held);
+        self.by_worker.extend(theirs.by_worker);
+    }
+
     /// `[life.place.file]`: what is to be written down, if that has changed since this was asked
     /// last.
     pub(crate) fn written(&mut self, directory: DirectoryId) -> Option<String> {

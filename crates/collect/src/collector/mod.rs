@@ -286,6 +286,16 @@ impl Collector {
             .collect()
     }
 
+    /// `[life.place.file]`: says whether another process keeps the list of places in a directory, which
+    /// this collector then goes by.
+    ///
+    /// # Panics
+    ///
+    /// When there is no directory of this number.
+    pub fn follow_places(&mut self, directory: usize, is_kept: bool) {
+        self.directories[directory].follows_places = is_kept;
+    }
+
     /// `[life.place.file]`: the list of who has which place in a directory, if that has changed since
     /// this was asked last; `None` where nobody has one.
     ///

@@ -46,8 +46,10 @@ pub(super) struct Pool {
     /// `[ledger.forget]`: whether what is gone at the next listing may have been folded, although
     /// the ledger does not list it.
     has_forgotten: bool,
-    /// Whether the list of places has been looked for.
-    has_places: bool,
+    /// The list of places that was looked at last; `None` before the first look.
+    places: Option<Option<FileIdentity>>,
+    /// `[life.place.file]`: whether another keeps that list.
+    pub(super) follows_places: bool,
     /// `[life.place.file]`: whether all files have been read since, and so have told whose they are.
     has_met: bool,
     /// Whether what does not change from pass to pass has changed.
@@ -86,7 +88,8 @@ impl Pool {
             departed: Departed::default(),
             ledger: Ledger::default(),
             has_forgotten: false,
-            has_places: false,
+            places: None,
+            follows_places: false,
             has_met: false,
             is_changed: true,
             error: None,
@@ -241,7 +244,7 @@ impl Pool {
                     self.departed = Departed::default();
                     self.ledger = Ledger::default();
                     self.has_forgotten = false;
-                    self.has_places = false;
+                    self.places = None;
                     self.has_met = false;
                     self.is_changed = true;
                     self.replaced += 1;
@@ -287,17 +290,35 @@ impl Pool {
         intake.table.is_stale |= places.update(self.number, &living, &known, is_told);
     }
 
+    /// `[life.place.file]`: takes over who has which place, at the first look and, where another keeps
+    /// the list, whenever that has changed.
+    fn look_for_places(&mut self, intake: &mut Intake) {
+        if self.places.is_some() && !self.follows_places {
+            return;
+        }
+        let found = self.directory.identity_of(SLOTS_NAME.as_ref());
+        let is_first = self.places.is_none();
+        if self.places.replace(found) == Some(found) {
+            return;
+        }
+        let Some(text) = self.directory.read_small(SLOTS_NAME.as_ref()) else {
+            return;
+        };
+        if is_first {
+            intake.places.restore(self.number, &text);
+            return;
+        }
+        intake.places.follow(self.number, &text);
+        intake.table.is_stale = true;
+        self.has_met = false;
+    }
+
     /// Compares the ledger and the listing with what is known.
     pub(super) fn sync(&mut self, shared: &mut Shared, room: Room, boot: BootId) {
         if self.error.is_some() {
             return;
         }
-        if !mem::replace(&mut self.has_places, true) {
-            let text = self.directory.read_small(SLOTS_NAME.as_ref());
-            let places = &mut shared.intake.places;
-            text.into_iter()
-                .for_each(|text| places.restore(self.number, &text));
-        }
+        self.look_for_places(&mut shared.intake);
         let mut spare = room.descriptors;
         let mut missed = usize::MAX;
         // [ledger.snapshot]: each fold that gets in between costs one look more, and folds are rare.
