@@ -137,7 +137,7 @@ impl Directory {
     /// When the directory cannot be read.
     pub(crate) fn list(
         &self,
-        is_known: impl Fn(&OsString) -> bool,
+        is_known: impl Fn(&Entry) -> bool,
         limit: usize,
     ) -> io::Result<Listing> {
         let Some(open) = &self.open else {
@@ -153,7 +153,7 @@ impl Directory {
         let (second, left_out) = entries(&open.handle, &is_known, limit)?;
         let entries = match united(&open.handle, first, &second) {
             entries if entries.len() <= limit => entries,
-            _ => second,
+            _ => united(&open.handle, Vec::new(), &second),
         };
         Ok(Listing { entries, left_out })
     }
@@ -260,7 +260,7 @@ fn examine(opened: Result<File, Errno>) -> Result<Option<File>, Damage> {
 /// for. However many there are, no more than `limit` unknown names are held at a time.
 fn entries(
     handle: &File,
-    is_known: &impl Fn(&OsString) -> bool,
+    is_known: &impl Fn(&Entry) -> bool,
     limit: usize,
 ) -> io::Result<(Vec<Entry>, u64)> {
     let mut entries = Vec::new();
@@ -277,7 +277,7 @@ fn entries(
             name: name.to_owned(),
             inode: entry.ino(),
         };
-        match is_known(&entry.name) {
+        match is_known(&entry) {
             true => entries.push(entry),
             false => others.push(entry),
         }

@@ -165,6 +165,24 @@ fn files_are_taken_in_by_name_and_stay() {
     assert_eq!(pass.0.directories[0].files_left_out, 2);
 }
 
+// [merge.budget.files] [fold.peer]: as a file that waits to be folded gets another name.
+#[test]
+fn a_file_that_gets_another_name_keeps_its_room() {
+    let mut pool = with(&[("counter_9.db", counter("a", 1.0))], |budgets| {
+        budgets.files = 1;
+    });
+    assert_eq!(pool.pass().lines(), ["a_total 1.0"]);
+    pool.directory.write("counter_0.db", &counter("z", 1.0));
+    let join = |name: &str| pool.directory.join(name);
+    std::fs::rename(join("counter_9.db"), join("counter_9.db.1-2.folding")).unwrap();
+    for _ in 0..2 {
+        let pass = pool.pass();
+        assert_eq!(pass.lines(), ["a_total 1.0"]);
+        assert_eq!(pass.0.directories[0].files_left_out, 1);
+        assert_eq!(pass.0.files.len(), 1);
+    }
+}
+
 // [merge.budget.file-bytes] [merge.file.kept]
 #[test]
 fn a_file_that_is_larger_than_the_budget_keeps_what_it_had() {

@@ -5,6 +5,7 @@
 
 mod names;
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::hash::Hash;
@@ -21,7 +22,7 @@ use super::ledger::{Ledger, Seen, Switch};
 use super::tracked::{Look, Reading, Tracked};
 use super::{DeadFile, DirectoryReport, Suspicion, WorkerFile};
 use crate::dialect::Shared;
-use crate::directory::{Directory, FileIdentity, Listing};
+use crate::directory::{Directory, Entry, FileIdentity, Listing};
 use crate::intake::{DirectoryId, Intake};
 use crate::model::Labels;
 use crate::places::Places;
@@ -331,9 +332,16 @@ impl Pool {
                 self.switch(switch, &mut shared.intake);
             }
             let limit = room.files.saturating_sub(self.nameless_count(room.files));
-            let listed = self
-                .directory
-                .list(|name| self.files.contains_key(name), limit);
+            // [merge.budget.files]: what is known stays so under another name.
+            let inodes = LazyCell::new(|| {
+                let files = self.files.values();
+                let inodes = files.filter_map(|file| Some(file.read_identity()?.inode()));
+                inodes.collect::<HashSet<u64>>()
+            });
+            let is_known = |entry: &Entry| {
+                self.files.contains_key(&entry.name) || inodes.contains(&entry.inode)
+            };
+            let listed = self.directory.list(is_known, limit);
             let Listing { entries, left_out } = match listed {
                 Ok(listing) => listing,
                 Err(error) => {
