@@ -21,7 +21,7 @@ use crate::table::Table;
 /// One file that is known.
 #[derive(Debug)]
 pub(super) struct Tracked {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// Which file it was when it was opened first.
     pub(super) identity: Option<FileIdentity>,
     /// Kept open as long as descriptors allow.

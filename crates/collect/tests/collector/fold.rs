@@ -260,6 +260,34 @@ fn a_reader_that_has_missed_generations_takes_what_is_gone_for_folded_and_not_fo
     }
 }
 
+// [fold.peer] [merge.file.identity]: more at once than files are remembered that have gone.
+#[test]
+fn files_that_wait_to_be_folded_go_on_under_their_new_names_however_many_they_are() {
+    let directory = Directory::new();
+    let mut names: Vec<String> = (0..9000).map(|pid| format!("counter_{pid}.db")).collect();
+    for name in &names {
+        directory.write(name, &counter("jobs", 1.0));
+    }
+    let mut collector = watch(&directory);
+    collector.set_descriptors(100);
+    let total = |collector: &mut Collector| pass_at(collector, NOW).value("jobs_total");
+    assert_eq!(total(&mut collector), Some(9000.0));
+    for name in &mut names {
+        let aside = format!("{name}.1-2.folding");
+        fs::rename(directory.join(&*name), directory.join(&aside)).unwrap();
+        *name = aside;
+    }
+    // Another worker has one of the old names by now.
+    directory.write("counter_7.db", &counter("jobs", 2.0));
+    for _ in 0..2 {
+        assert_eq!(total(&mut collector), Some(9002.0));
+    }
+    fold(&directory, &names);
+    for _ in 0..2 {
+        assert_eq!(total(&mut collector), Some(9002.0));
+    }
+}
+
 // [ledger.forget]: what lives was not folded, and departs when it dies.
 #[test]
 fn a_deleted_file_whose_worker_lives_is_no_folded_one_whatever_the_ledger_has_forgotten() {

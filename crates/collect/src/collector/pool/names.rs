@@ -11,7 +11,7 @@ use headcount_format::identity::BootId;
 use super::Pool;
 use crate::collector::WorkerFile;
 use crate::collector::tracked::{Look, Reading, Tracked};
-use crate::dialect::Shared;
+use crate::dialect::{self, Shared};
 use crate::directory::{Entry, FileIdentity};
 
 /// How many text files that are gone go on if one of their name comes back.
@@ -26,6 +26,9 @@ impl Pool {
         spare: &mut usize,
         shared: &mut Shared,
     ) -> usize {
+        for Entry { name, .. } in &entries {
+            self.follow_aside(name);
+        }
         let is_there = |name: &OsString| {
             let found = entries.binary_search_by(|entry| entry.name.cmp(name));
             found.is_ok()
@@ -81,6 +84,23 @@ impl Pool {
             self.files.insert(name, fresh);
         }
         missed
+    }
+
+    /// `[fold.peer]`: has a file that waits to be folded go on under the name that it has got for that.
+    fn follow_aside(&mut self, name: &OsString) {
+        let before = dialect::own_name(name);
+        if before == name || self.files.contains_key(name) {
+            return;
+        }
+        let old = self.files.get(before);
+        let identity = old.and_then(Tracked::read_identity);
+        if identity.is_some()
+            && identity == self.directory.identity_of(name)
+            && let Some(mut tracked) = self.files.remove(before)
+        {
+            tracked.path = self.directory.path().join(name);
+            self.files.insert(name.clone(), tracked);
+        }
     }
 
     /// Has `fresh` take the name of `old`; `nameless` has which files have lost theirs.
