@@ -101,6 +101,7 @@ fn compact(directory: &Path, options: FoldOptions) -> Result<Round, Failure> {
                 sleep(fold::ASIDE);
                 continue;
             }
+            Err(FoldFailure::Denied { .. }) if folder.count(&dead) == 0 => return Ok(all),
             outcome => outcome.map_err(Failure::Fold)?,
         };
         all.files += round.files;

@@ -29,6 +29,13 @@ pub(super) fn lock(directory: &FoldDirectory) -> Result<(), FoldFailure> {
     }
 }
 
+/// `[fold.lock]`: has whoever watches the directory look at it: no watch tells of a lock.
+pub(super) fn call(directory: &FoldDirectory) {
+    let name = OsStr::new(".headcount.waits");
+    let _made = write(directory, name, b"", &Readers::default());
+    let _deleted = delete(directory, name);
+}
+
 /// `[fold.deny]`: whether files can be made and deleted in the directory.
 pub(super) fn check_access(directory: &FoldDirectory) -> Result<(), FoldFailure> {
     let wanted = Access::WRITE_OK | Access::EXEC_OK;

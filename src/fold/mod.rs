@@ -23,6 +23,7 @@ use headcount_format::identity::BootId;
 use headcount_format::layout::{
     EARLIER_LEDGER_NAME, LEDGER_NAME, SLOTS_NAME, UNFINISHED_LEDGER_NAME,
 };
+use headcount_format::lock::{is_marked, mark};
 
 pub(crate) use error::{FoldFailure, Trouble};
 use files::Readers;
@@ -46,6 +47,8 @@ pub(crate) struct Folder {
     options: FoldOptions,
     /// The directory, as long as its lock is held.
     held: Option<FoldDirectory>,
+    /// The directory, as long as another folds there who folds less.
+    marked: Option<FoldDirectory>,
     /// Which directory it was that was held last.
     identity: Option<Identity>,
     /// Whether nothing that the ledger lists is left, as far as is known.
@@ -81,6 +84,7 @@ impl Folder {
             path,
             options,
             held: None,
+            marked: None,
             identity: None,
             is_clean: false,
             aside: HashMap::new(),
@@ -96,7 +100,13 @@ impl Folder {
 
     /// Whether there is something to do where these have died.
     pub(crate) fn has_work(&self, dead: &[DeadFile]) -> bool {
-        !self.is_clean || self.count(dead) > 0
+        !self.is_clean || self.count(dead) > 0 || self.gives_way()
+    }
+
+    /// `[fold.lock]`: whether somebody waits for the lock who folds more.
+    fn gives_way(&self) -> bool {
+        let held = self.held.as_ref().filter(|_| !self.options.peers);
+        held.is_some_and(|held| is_marked(held.handle()))
     }
 
     /// How many of these files are of a kind that is folded.
@@ -219,6 +229,9 @@ impl Folder {
 
     /// `[fold.lock]`: holds the lock of the directory that the path leads to now.
     fn hold(&mut self) -> Result<(), FoldFailure> {
+        if self.gives_way() {
+            self.held = None;
+        }
         let missing = |source| FoldFailure::Missing { source };
         let there = identity(&std::fs::metadata(&self.path).map_err(missing)?);
         let held = self.held.as_ref();
@@ -235,10 +248,25 @@ impl Folder {
         self.is_clean = false;
         self.aside.clear();
         self.held = None;
+        let has_called = self.marked.take().is_some();
         let directory = FoldDirectory::open(&self.path).map_err(missing)?;
         files::check_access(&directory)?;
-        files::lock(&directory)?;
-        self.held = Some(directory);
+        match self.options.peers {
+            // Where there are no such locks, whoever comes first folds.
+            true => _ = mark(directory.handle()),
+            false if is_marked(directory.handle()) => return Err(FoldFailure::NotOurs),
+            false => {}
+        }
+        match files::lock(&directory) {
+            Ok(()) => self.held = Some(directory),
+            Err(error) => {
+                if self.options.peers && !has_called {
+                    files::call(&directory);
+                }
+                self.marked = Some(directory).filter(|_| self.options.peers);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -77,11 +77,19 @@ fn compact_beside_a_sidecar_says_what_that_leaves() {
     python_dies(pool.path(), "1", 4);
     let finished = compact(pool.path(), &[]);
     assert!(finished.status.success(), "{finished:?}");
+    // A sidecar that cannot give way.
+    sidecar.process.signal(Signal::STOP);
     let finished = compact(pool.path(), &["--fold"]);
+    sidecar.process.signal(Signal::CONT);
     assert_eq!(finished.status.code(), Some(2), "{finished:?}");
     for part in ["another headcount folds", "2 files", "--fold"] {
         assert!(finished.stderr.contains(part), "{part}: {finished:?}");
     }
+    assert_eq!(jobs(&sidecar), 9.0);
+    // One that can.
+    let finished = compact(pool.path(), &["--fold"]);
+    assert!(finished.status.success(), "{finished:?}");
+    assert_eq!(names(pool.path()), [LEDGER_NAME]);
     assert_eq!(jobs(&sidecar), 9.0);
     kill(sidecar);
     let sidecar = Sidecar::serve_with(pool.path(), &["--fold"]);
@@ -91,6 +99,30 @@ fn compact_beside_a_sidecar_says_what_that_leaves() {
     assert!(finished.status.success(), "{finished:?}");
     assert_eq!(names(pool.path()), [LEDGER_NAME]);
     assert_eq!(jobs(&sidecar), 10.0);
+}
+
+// [fold.lock]
+#[test]
+fn a_sidecar_that_folds_more_takes_over_as_long_as_it_runs() {
+    let pool = TempDir::new();
+    let less = Sidecar::serve(pool.path());
+    wait_for_state(&less, "folds");
+    let more = Sidecar::serve_with(pool.path(), &["--fold"]);
+    for round in 1..=3 {
+        python_dies(pool.path(), "1", 2);
+        lives_and_dies(pool.path(), 1);
+        wait_until_all_is_folded(pool.path());
+        wait_for_state(&more, "folds");
+        wait_for_state(&less, "elsewhere");
+        for sidecar in [&less, &more] {
+            assert_eq!(jobs(sidecar), f64::from(3 * round));
+        }
+    }
+    kill(more);
+    lives_and_dies(pool.path(), 1);
+    wait_until_all_is_folded(pool.path());
+    wait_for_state(&less, "folds");
+    assert_eq!(jobs(&less), 10.0);
 }
 
 // [fold.peer]: a name to which nothing can be added; the others' are folded.

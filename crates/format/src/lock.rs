@@ -70,6 +70,32 @@ pub(crate) fn take(file: &File) -> io::Result<LockKind> {
     }
 }
 
+/// `[fold.lock]`: shows everybody who asks with [`is_marked`] that somebody has this file or directory
+/// open, until that is closed. Any number may.
+///
+/// # Errors
+///
+/// Where the kernel or the file system has no such locks.
+pub fn mark(file: &File) -> io::Result<()> {
+    let lock = description_lock(libc::F_RDLCK, 1);
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and `lock` is a valid
+    // `flock` that outlives the call.
+    let outcome = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const lock) };
+    match outcome {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Whether somebody has marked this file or directory through another opening of it.
+pub fn is_marked(file: &File) -> bool {
+    let mut lock = description_lock(libc::F_WRLCK, 1);
+    // SAFETY: the descriptor is open for as long as `file` is borrowed, and `lock` is a valid
+    // `flock` that the kernel may write to for the time of the call.
+    let outcome = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_GETLK, &raw mut lock) };
+    outcome == 0 && libc::c_int::from(lock.l_type) != libc::F_UNLCK
+}
+
 fn description_lock(kind: libc::c_int, length: libc::off_t) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
@@ -83,6 +109,24 @@ fn description_lock(kind: libc::c_int, length: libc::off_t) -> libc::flock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // [fold.lock]
+    #[test]
+    fn a_directory_is_marked_for_others_until_it_is_closed() {
+        let place = std::env::temp_dir().join(format!("headcount-mark-{}", std::process::id()));
+        std::fs::create_dir(&place).unwrap();
+        let [one, two, three] = [(); 3].map(|()| File::open(&place).unwrap());
+        assert!(!is_marked(&one));
+        mark(&one).unwrap();
+        assert!(!is_marked(&one), "it is its own");
+        assert!(is_marked(&two));
+        mark(&two).unwrap();
+        drop(one);
+        assert!(is_marked(&three) && !is_marked(&two));
+        drop(two);
+        assert!(!is_marked(&three));
+        std::fs::remove_dir(place).unwrap();
+    }
 
     // [store.lock] [store.lock.probe]
     #[test]
