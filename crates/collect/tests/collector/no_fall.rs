@@ -43,6 +43,8 @@ struct File {
     /// Whether the clauses leave open what is served of it: it was damaged before it was read, or
     /// looked like another worker's, or nobody could read the last that it counted.
     is_vague: bool,
+    /// Whether its name is new since the last look.
+    is_renamed: bool,
     name: String,
 }
 
@@ -95,6 +97,7 @@ impl World {
             state: State::Whole,
             is_held: false,
             is_vague: false,
+            is_renamed: false,
         };
         self.files.push(file);
         self.publish(self.files.len() - 1);
@@ -280,6 +283,7 @@ impl World {
         file.name = other;
         // What is damaged is read as it is when its name is new.
         file.is_vague |= file.state == State::Damaged;
+        file.is_renamed = true;
         self.doubt(index);
     }
 
@@ -366,7 +370,7 @@ impl World {
         let is_structure = |place: &usize| values.iter().all(|value| !value.contains(place));
         let places: Vec<usize> = (first..end).filter(is_structure).collect();
         // Text says nothing of which of its bytes is wrong; and what was never read is read as it is.
-        file.is_vague |= file.worker.client == Client::Text || !file.is_read();
+        file.is_vague |= file.worker.client == Client::Text || !file.is_read() || file.is_renamed;
         file.is_vague |= file.state == State::Damaged;
         let place = places[at.index(places.len())];
         let mut bytes = fs::read(&path).expect("it can be read");
@@ -390,6 +394,7 @@ impl World {
             file.is_vague |= file.is_held && self.budget != 0 && !file.worker.is_seen();
             file.is_vague |= is_text && file.place == Place::Gone && !file.worker.is_seen();
             file.is_held = is_looked_at;
+            file.is_renamed = false;
         }
         let pass = self.pool.pass();
         watch(&pass, &mut self.ever);
