@@ -43,7 +43,7 @@ struct File {
     /// Whether the clauses leave open what is served of it: it was damaged before it was read, or
     /// looked like another worker's, or nobody could read the last that it counted.
     is_vague: bool,
-    /// Whether its name is new since the last look.
+    /// Whether its name is new since the last look that no budget kept from it.
     is_renamed: bool,
     name: String,
 }
@@ -394,7 +394,7 @@ impl World {
             file.is_vague |= file.is_held && self.budget != 0 && !file.worker.is_seen();
             file.is_vague |= is_text && file.place == Place::Gone && !file.worker.is_seen();
             file.is_held = is_looked_at;
-            file.is_renamed = false;
+            file.is_renamed &= self.budget != 0;
         }
         let pass = self.pool.pass();
         watch(&pass, &mut self.ever);
